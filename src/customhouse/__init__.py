@@ -1,0 +1,1 @@
+"""Customhouse: every acknowledged event is accounted for."""

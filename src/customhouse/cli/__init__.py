@@ -1,0 +1,1 @@
+"""The command line: a window on everything, and the way in."""

@@ -1,0 +1,1 @@
+"""The rounds: one lane per destination, each with its own bookmark, so that none slows another."""

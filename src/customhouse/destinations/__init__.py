@@ -1,0 +1,1 @@
+"""One file per service. Pure: pack requests, weigh answers."""

@@ -1,0 +1,1 @@
+"""Durable when append returns. One file per kind of log."""

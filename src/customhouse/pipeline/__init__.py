@@ -1,0 +1,1 @@
+"""The walk: read a batch, run the stages, settle. Plain synchronous Python."""

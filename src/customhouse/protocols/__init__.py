@@ -1,0 +1,1 @@
+"""One file per wire protocol. Pure: bytes in, envelopes and replies out."""

@@ -1,0 +1,1 @@
+"""What must survive between batches: one transaction per batch, one writer per file."""

@@ -1,0 +1,1 @@
+"""For tests, ours and other people's: builders, faults and contract suites."""

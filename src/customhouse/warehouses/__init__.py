@@ -1,0 +1,1 @@
+"""One file per warehouse: each batch is loaded exactly once."""

@@ -1,0 +1,1 @@
+"""Pure helpers on bytes: compression, lenient JSON, times, forms."""
