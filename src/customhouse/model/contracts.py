@@ -116,6 +116,14 @@ class Remembering(Protocol):
         """Take in what `learn` said. Doing so twice, or late, does no harm."""
 
 
+@runtime_checkable
+class Reconsidering(Protocol):
+    """A stage whose verdict on one event rests on what later stages make of another event of the same batch."""
+
+    def reconsider(self, events: Sequence[Event], outcomes: Sequence[Outcome], scope: Scope) -> list[int]:
+        """Return the places whose verdict no longer holds; the runner walks these events once more, in order."""
+
+
 class PackLimits(Struct, frozen=True):
     """How much one parcel may carry."""
 
