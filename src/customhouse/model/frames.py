@@ -20,10 +20,10 @@ from customhouse.model.outcome import Versions
 from customhouse.model.posting import Posting
 
 RECEIVED_TOPIC = "received"
-REPLAYS_TOPIC = "replays"
-"""Same frames as `received`, written by the pipeline: events that leave quarantine for another try."""
 OWED_TOPIC = "owed"
 RECEIPTS_TOPIC = "receipts"
+QUARANTINE = "quarantine"
+"""Not a topic, but the other place a batch can come from: events on their way out of quarantine."""
 
 
 class DoorFrame(Struct, frozen=True, array_like=True):
@@ -62,6 +62,7 @@ class Quarantined(Struct, frozen=True, array_like=True):
     """One event kept whole: enough to understand it, to repair it and to send it down the road again."""
 
     id: bytes
+    partition: int
     position: int
     at: int
     source: str
@@ -90,12 +91,14 @@ class OwedFrame(Struct, frozen=True, array_like=True):
     """One batch of the pipeline: the judgement itself, which recovery settles and never repeats."""
 
     format: Literal[1]
-    topic: str
-    """Where the batch was read: `received` or `replays`."""
+    origin: str
+    """Where the batch came from: the topic `received`, or `quarantine`."""
     partition: int
     first: int
     last: int
-    """Positions of that topic, both included, which this frame settles."""
+    """Positions of `received`, both included, which this frame settles; -1 for a batch out of quarantine."""
+    total: int
+    """Events of that partition read since the log began, this batch included: the door's own count of them."""
     now: int
     versions: Versions
     postings: list[Posting]
@@ -107,7 +110,7 @@ class OwedFrame(Struct, frozen=True, array_like=True):
     quarantined: list[Quarantined]
     owed: list[OwedRecord]
     left_quarantine: list[bytes] = []
-    """Ids of the events whose replay this frame judged."""
+    """Ids of the events that are in quarantine no longer: replayed by this frame, or discarded."""
 
 
 class ReceiptRow(Struct, frozen=True, array_like=True):

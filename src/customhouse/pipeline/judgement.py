@@ -1,0 +1,213 @@
+"""
+From a batch to its owed frame: read the letters, walk the events, and write down what that makes of every one of them.
+
+Pure, given the clock's word: the same batch, road and `now` make the same frame, byte for byte.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from msgspec import MsgspecError, Raw, Struct, json
+
+from customhouse.model.contracts import Remembering, Stage, WireProtocol
+from customhouse.model.envelope import Envelope, Letter, event_id
+from customhouse.model.event import Event
+from customhouse.model.frames import QUARANTINE, OwedFrame, OwedRecord, Quarantined, TrailRow, encode
+from customhouse.model.outcome import Drop, Outcome, Quarantine, Scope, Versions
+from customhouse.model.posting import COPIES, HOUR, LOGGED, RECEIVED, REPLAYED, UNROUTED, Tally
+from customhouse.model.posting import dropped as dropped_account
+from customhouse.model.posting import owed as owed_account
+from customhouse.model.posting import quarantined as quarantined_account
+from customhouse.pipeline.batch import Batch
+from customhouse.pipeline.walk import Observe, Verdict, walk
+
+READING = "reading"
+"""The station before the first stage: making an event of the client's bytes."""
+
+
+class Road(Struct, frozen=True):
+    """What a batch is judged with: the stages in their order, the protocols that read, the versions of all that."""
+
+    stages: tuple[Stage, ...]
+    protocols: Mapping[str, WireProtocol]
+    versions: Versions
+
+
+class Judged(Struct, frozen=True):
+    """One letter with everything that is known of it after the walk."""
+
+    envelope: Envelope
+    letter: Letter
+    position: int
+    event: Event | None
+    """As read, before the walk; None when it could not be read."""
+    verdict: Verdict
+
+
+def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: Observe) -> OwedFrame:
+    """Judge a batch and return its owed frame. `totals` (copies owed so far, by destination) is brought up to date."""
+    read = _read(batch, road.protocols)
+    events = [event for _, _, _, event in read if isinstance(event, Event)]
+    scope = Scope(now, road.versions)
+    verdicts = iter(walk(road.stages, events, scope, observe))
+    judged: list[Judged] = []
+    outcomes: list[Outcome] = []
+    for envelope, letter, position, event in read:
+        if isinstance(event, Event):
+            verdict = next(verdicts)
+            outcomes.append(verdict.outcome)
+            judged.append(Judged(envelope, letter, position, event, verdict))
+        else:
+            judged.append(Judged(envelope, letter, position, None, Verdict(event, READING)))
+    memory = {
+        stage.name: stage.learn(events, outcomes, scope) for stage in road.stages if isinstance(stage, Remembering)
+    }
+    tally = Tally(batch.postings)
+    _book(judged, road.stages, tally, REPLAYED if batch.origin == QUARANTINE else RECEIVED)
+    owed = _owed(judged, totals)
+    return OwedFrame(
+        format=1,
+        origin=batch.origin,
+        partition=batch.partition,
+        first=batch.first,
+        last=batch.last,
+        total=batch.total,
+        now=now,
+        versions=road.versions,
+        postings=tally.postings(),
+        memory=memory,
+        totals=dict(totals),
+        trail=[_trail_row(one) for one in judged],
+        quarantined=[_quarantined(one, batch.partition, road.versions, now) for one in judged if _in_quarantine(one)],
+        owed=owed,
+        left_quarantine=batch.left_quarantine,
+    )
+
+
+def _read(
+    batch: Batch, protocols: Mapping[str, WireProtocol]
+) -> list[tuple[Envelope, Letter, int, Event | Quarantine]]:
+    """Read every letter of the batch into an event, or the reason why it is none."""
+    read: list[tuple[Envelope, Letter, int, Event | Quarantine]] = []
+    for envelope, letters, positions in ((p.envelope, p.letters, p.positions) for p in batch.parcels):
+        protocol = protocols.get(envelope.protocol)
+        if protocol is None:
+            nobody = Quarantine("event_unreadable", f"no protocol named {envelope.protocol} is installed")
+            events: Sequence[Event | Quarantine] = [nobody] * len(letters)
+        else:
+            events = protocol.read(envelope, letters, positions)
+        read.extend((envelope, *each) for each in zip(letters, positions, events, strict=True))
+    return read
+
+
+def _book(judged: list[Judged], stages: Sequence[Stage], tally: Tally, entrance: str) -> None:
+    """Move every event from its entrance through the stations it passed to where it ended."""
+    order = {stage.name: at for at, stage in enumerate(stages)}
+    stations = [LOGGED, *order]
+    groups: dict[tuple[str, int, int, str, tuple[str, ...]], int] = {}
+    for one in judged:
+        outcome = one.verdict.outcome
+        passed = order.get(one.verdict.stage, -1) + 1
+        routes = outcome.routes if isinstance(outcome, Event) else ()
+        envelope = one.envelope
+        group = (envelope.source, envelope.received_at // HOUR, passed, "" if routes else _account(outcome), routes)
+        groups[group] = groups.get(group, 0) + 1
+    for (source, hour, passed, end, routes), count in groups.items():
+        way = [entrance, *stations[: passed + 1], *([end] if end else [])]
+        for moved_from, moved_to in pairwise(way):
+            tally.move(source, hour, moved_from, moved_to, count)
+        for name in routes:
+            tally.move(source, hour, stations[passed], owed_account(name), count)
+        tally.move(source, hour, COPIES, stations[passed], count * max(0, len(routes) - 1))
+
+
+def _account(outcome: Outcome) -> str:
+    """Return the account an outcome ends in, or `routed` when copies of it are owed."""
+    if isinstance(outcome, Drop):
+        return dropped_account(outcome.reason)
+    if isinstance(outcome, Quarantine):
+        return quarantined_account(outcome.reason)
+    return "routed" if outcome.routes else UNROUTED
+
+
+def _owed(judged: list[Judged], totals: dict[str, int]) -> list[OwedRecord]:
+    """Return what is owed to whom, in order, and count it."""
+    records = []
+    for one in judged:
+        event = one.verdict.outcome
+        if isinstance(event, Event) and event.routes:
+            records.append(OwedRecord(event.routes, Raw(encode(event))))
+            for name in event.routes:
+                totals[name] = totals.get(name, 0) + 1
+    return records
+
+
+def _in_quarantine(one: Judged) -> bool:
+    return isinstance(one.verdict.outcome, Quarantine)
+
+
+def _trail_row(one: Judged) -> TrailRow:
+    """Pack what the pipeline did with one event."""
+    outcome = one.verdict.outcome
+    event = outcome if isinstance(outcome, Event) else one.event
+    fate, stage = _account(outcome), one.verdict.stage
+    detail = "" if isinstance(outcome, Event) else outcome.detail
+    envelope = one.envelope
+    if event is None:
+        return TrailRow(
+            event_id(envelope.id, one.letter.nth), one.position, "", envelope.source, "", "", envelope.received_at,
+            envelope.received_at, None, fate, stage, detail, (), "", (),
+        )  # fmt: skip  # one line of fields reads better than fifteen
+    return TrailRow(
+        event.id, event.position, event.message_id, event.source, event.type, event.name, event.received_at,
+        event.occurred_at or event.received_at, event.original_at, fate, stage, detail, event.flags,
+        event.schema_version, event.routes,
+    )  # fmt: skip  # as above
+
+
+def _quarantined(one: Judged, partition: int, versions: Versions, now: int) -> Quarantined:
+    """Keep one event whole: the client's own bytes under the facts of its receipt."""
+    event, envelope, outcome = one.event, one.envelope, one.verdict.outcome
+    alone = Envelope(
+        id=envelope.id, source=envelope.source, protocol=envelope.protocol, route=envelope.route,
+        received_at=envelope.received_at, sent_at=envelope.sent_at, shared=envelope.shared, facts=envelope.facts,
+        letters=[one.letter], consent=envelope.consent,
+    )  # fmt: skip
+    assert isinstance(outcome, Quarantine)  # noqa: S101  # the caller chose it for that
+    return Quarantined(
+        id=event_id(envelope.id, one.letter.nth),
+        partition=partition,
+        position=one.position,
+        at=now,
+        source=envelope.source,
+        type=event.type if event else "",
+        name=event.name if event else "",
+        message_id=event.message_id if event else "",
+        stage=one.verdict.stage,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        versions=versions,
+        envelope=alone,
+        library=_library(event.context) if event else "",
+    )
+
+
+class _Library(Struct):
+    name: str = ""
+    version: str = ""
+
+
+class _Context(Struct):
+    library: _Library = _Library()
+
+
+_context = json.Decoder(_Context)
+
+
+def _library(context: bytes) -> str:
+    """Return the client library's name and version, bounded; empty when the context does not say."""
+    try:
+        library = _context.decode(context).library
+    except MsgspecError:
+        return ""
+    return f"{library.name} {library.version}".strip()[:100]

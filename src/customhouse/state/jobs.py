@@ -1,0 +1,87 @@
+"""
+Jobs: how a window (CLI, console) asks the owner of a state to do something, without ever writing into that state.
+
+A job is one small file in the owner's folder, written in one piece; the owner carries it out, writes the answer beside
+it, and removes the job. A job may be carried out twice when a process dies in between, so every job says what shall be
+true in the end, not what shall be added.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from customhouse.model.errors import Unavailable
+
+_KEEP_ANSWERS = 3600.0
+
+
+class Job(Struct, frozen=True):
+    """What somebody asks for. `arguments` are plain JSON values."""
+
+    id: str
+    verb: str
+    arguments: dict[str, Any]
+
+
+class Answer(Struct, frozen=True):
+    """What came of it."""
+
+    ok: bool
+    message: str
+    details: dict[str, Any] = {}
+
+
+class Jobs:
+    """The folder of jobs of one owner process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use (and make) the folder."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def ask(self, verb: str, arguments: dict[str, Any], *, timeout: float = 60.0) -> Answer:
+        """Put a job and wait for its answer. Raises Unavailable when nobody answers within `timeout` seconds."""
+        job = Job(f"{time.time_ns():020d}-{os.getpid()}", verb, arguments)
+        self._write(self._folder / f"{job.id}.job", msgspec.json.encode(job))
+        answer = self._folder / f"{job.id}.answer"
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if answer.exists():
+                found = msgspec.json.decode(answer.read_bytes(), type=Answer)
+                answer.unlink(missing_ok=True)
+                return found
+            time.sleep(0.05)
+        raise Unavailable("the job was left and will be done when the process runs; is `customhouse run` up?")
+
+    def carry_out(self, perform: Callable[[Job], Answer]) -> int:
+        """Do every waiting job, oldest first; return how many there were. The owner calls this now and then."""
+        done = 0
+        for path in sorted(self._folder.glob("*.job")):
+            try:
+                job = msgspec.json.decode(path.read_bytes(), type=Job)
+            except msgspec.MsgspecError:
+                answer = Answer(ok=False, message="the job file cannot be read")
+            else:
+                answer = perform(job)
+            self._write(path.with_suffix(".answer"), msgspec.json.encode(answer))
+            path.unlink(missing_ok=True)
+            done += 1
+        if done:
+            self._forget_old_answers()
+        return done
+
+    def _forget_old_answers(self) -> None:
+        """Remove answers nobody came for."""
+        for path in self._folder.glob("*.answer"):
+            if time.time() - path.stat().st_mtime > _KEEP_ANSWERS:
+                path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(path)
