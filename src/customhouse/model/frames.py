@@ -166,6 +166,10 @@ class ReceiptFrame(Struct, frozen=True, array_like=True):
     """Events that go to quarantine with the destination's answer."""
     resolved: list[bytes]
     """Ids of formerly retrying events that are now settled one way or the other."""
+    seen: int = 0
+    """Copies owed to the lane in this partition up to `upto`, as `OwedFrame.totals` counts: what shows a gap."""
+    taken: list[bytes] = []
+    """Ids of the lane's rejected events that are rejected no longer: replayed, or discarded."""
 
 
 _encoder = msgspec.msgpack.Encoder()
