@@ -13,7 +13,7 @@ from threading import Lock
 from msgspec import Struct, msgpack
 
 from customhouse.ledger.books import post
-from customhouse.model.contracts import Fault, Log, State, Transaction
+from customhouse.model.contracts import Fault, Frame, Log, State, Transaction
 from customhouse.model.errors import Unavailable
 from customhouse.model.frames import RECEIPTS_TOPIC, HeldEvent, ReceiptFrame, decode_receipt, encode
 
@@ -118,17 +118,15 @@ class Settler:
         with self._lock:
             if self._behind:
                 self._recover()
-            self._fault("delivery.before_receipt")
-            count = max(1, len(frame.rows))
-            written = self._log.append(RECEIPTS_TOPIC, 0, encode(frame), count, frame.at)
-            self._fault("delivery.after_receipt")
+            written = self._append(frame)
             try:
+                self._fault("delivery.after_receipt")
                 self._settle(written.last, frame)
-            except Unavailable as error:
+                self._fault("delivery.after_settle")
+            except (Unavailable, OSError) as error:
                 # The frame is durable, so the caller must not hear of a failure: the state catches up before the next.
                 self._behind = True
                 _logger.warning("delivery state lies behind the receipts: %s", error)
-            self._fault("delivery.after_settle")
 
     def intend(self, lane: str, partition: int, intent: Intent) -> None:
         """Write down what is about to be sent. Raises Unavailable."""
@@ -139,6 +137,13 @@ class Settler:
         """Return what a lane last wrote down; it may have been settled since."""
         found = self.state.get(SENDING, _place(lane, partition))
         return _intent.decode(found) if found else None
+
+    def _append(self, frame: ReceiptFrame) -> Frame:
+        try:
+            self._fault("delivery.before_receipt")
+        except OSError as error:
+            raise Unavailable(f"receipts cannot be written: {error.strerror}") from error
+        return self._log.append(RECEIPTS_TOPIC, 0, encode(frame), max(1, len(frame.rows)), frame.at)
 
     def _recover(self) -> int:
         found = self.state.get(BOOKMARKS, _KEY)

@@ -26,6 +26,7 @@ from customhouse.model.http import Response
 from customhouse.model.lane import LaneConfig
 from customhouse.model.outcome import Delivered, Receipt, Rejected, Retry
 from customhouse.model.secret import Secret
+from customhouse.settings import SecretRef
 from customhouse.wire.answers import DETAIL_CHARACTERS, judge_status
 from customhouse.wire.shapes import canonical, iso, segment
 
@@ -50,14 +51,16 @@ class WebhookConfig(LaneConfig, frozen=True, kw_only=True, forbid_unknown_fields
         Meta(description="`canonical`: Customhouse's own shape. `segment`: Segment's, for anything that takes it."),
     ] = "canonical"
     secret: Annotated[
-        str,
+        SecretRef | None,
         Meta(description="Signs each body (HMAC-SHA256) in `X-Customhouse-Signature`. As `env:NAME` or `file:PATH`."),
-    ] = ""
+    ] = None
     write_key: Annotated[
-        str, Meta(description="Sent as Basic user name with `format: segment`. As `env:NAME` or `file:PATH`.")
-    ] = ""
+        SecretRef | None,
+        Meta(description="Sent as Basic user name with `format: segment`. As `env:NAME` or `file:PATH`."),
+    ] = None
     headers: Annotated[
-        dict[str, str], Meta(description="Headers to add to every request; values may be `env:NAME` or `file:PATH`.")
+        dict[str, SecretRef],
+        Meta(description="Headers to add to every request; values may be `env:NAME` or `file:PATH`."),
     ] = msgspec.field(default_factory=dict)
     batch_events: Annotated[int, Meta(ge=1, le=10_000, description="How many events one request carries at most.")] = (
         100
