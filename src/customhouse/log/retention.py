@@ -25,7 +25,7 @@ def retain(reader: Reader, topic: str, partition: int, *, floor: int, before: in
                 break
             segment = Segment.open(reader.folder, base)
             try:
-                expired = all(head.at < before for _, head in segment.heads(segment.start, extent))
+                expired = all(head.at < before for _, head in segment.heads(extent))
                 if not expired and kept <= size:
                     break
                 weight = segment.size
@@ -42,4 +42,4 @@ def retain(reader: Reader, topic: str, partition: int, *, floor: int, before: in
 
 
 def _records(segment: Segment, extent: Extent) -> int:
-    return sum(head.count for _, head in segment.heads(segment.start, extent))
+    return sum(head.count for _, head in segment.heads(extent))

@@ -187,34 +187,29 @@ class Segment:
                 break
         return frames, Place(offset, position)
 
-    def heads(self, place: Place, extent: Extent) -> Iterator[tuple[Place, Head]]:
-        """Walk the headers from a place on, over damage. Bodies are not looked at."""
+    def heads(self, extent: Extent) -> Iterator[tuple[Place, Head]]:
+        """Walk the headers, over damage. Bodies are not looked at."""
+        before = place = self.start
         while place.offset < extent.end and place.position < extent.stop:
             head = self.head(place, extent)
             if head is None:
-                sound = self.next_sound(place, extent)
+                # The last header may have led astray, so the search starts there.
+                sound = self.next_sound(before, extent)
                 if sound is None:
                     return
-                place = sound
+                before = place = sound
                 continue
             yield place, head
-            place = Place(place.offset + head.size, head.last + 1)
+            before, place = place, Place(place.offset + head.size, head.last + 1)
 
     def seek(self, after: int, extent: Extent) -> Place:
-        """Return the place of the first frame that holds a position greater than `after`, or the end."""
-        place = self.start
-        while place.offset < extent.end and place.position < extent.stop:
-            head = self.head(place, extent)
-            if head is None:
-                sound = self.next_sound(place, extent)
-                if sound is None or sound.position - 1 > after:
-                    return place
-                place = sound
-                continue
+        """Return the place of the first frame that holds a position greater than `after`, damaged or not, or the end."""
+        expected = self.start
+        for place, head in self.heads(extent):
             if head.last > after:
-                return place
-            place = Place(place.offset + head.size, head.last + 1)
-        return place
+                return place if place.position - 1 <= after else expected
+            expected = Place(place.offset + head.size, head.last + 1)
+        return expected
 
     def head(self, place: Place, extent: Extent) -> Head | None:
         """Return the header at a place, or None when there is none that fits."""
