@@ -42,7 +42,7 @@ class Judge:
 
     def violations(self, value: Any, *, show: Callable[[str], str] | None = None) -> tuple[Violation, ...]:
         """
-        Return up to ten ways in which the value breaks the schema; none when it keeps it. Never raises.
+        Return up to ten ways in which the value breaks the schema, by path; none when it keeps it. Never raises.
 
         `show` says how keys of the value may be told; by default only those that the schema names or that look like
         names in code, because other keys may be data.
@@ -58,10 +58,14 @@ class Judge:
         except ValueError:
             # The library turns what it explains into values of its own, and those have a limit of depth.
             found[Violation("", "depth", "nests too deep to be explained")] = None
-        return tuple(found)[:MAX_VIOLATIONS]
+        return tuple(sorted(found, key=_place)[:MAX_VIOLATIONS])
 
     def _shown(self, name: str) -> str:
         return name if name in self._planned or _is_code(name) else "*"
+
+
+def _place(violation: Violation) -> tuple[str, str, str]:
+    return violation.path, violation.rule, violation.message
 
 
 def _planned(schema: Any) -> Iterator[str]:
@@ -84,7 +88,10 @@ def _is_code(name: str) -> bool:
 
 def _path(steps: list[str | int], show: Callable[[str], str]) -> str:
     """Return a path as people write it: `products[0].price`; empty for the whole value."""
-    words = "".join(f"[{step}]" if isinstance(step, int) else f".{show(step)}" for step in steps)
+    # The library tells keys of digits alone as numbers too, so that a long one may be data as well.
+    longest = 10**_MOST_DIGITS
+    parts = (f".{show(step)}" if isinstance(step, str) else f"[{step if step < longest else '*'}]" for step in steps)
+    words = "".join(parts)
     return words.removeprefix(".")
 
 
@@ -93,7 +100,7 @@ def _told(error: jsonschema_rs.ValidationError, show: Callable[[str], str]) -> I
     if name == "required":
         yield Violation(_path([*error.instance_path, rule["property"]], show), name, "is required and missing")
     elif "unexpected" in rule and name != "unevaluatedItems":
-        for key in rule["unexpected"]:
+        for key in rule["unexpected"][:MAX_VIOLATIONS]:
             yield Violation(_path([*error.instance_path, key], show), name, "is not allowed by the plan")
     else:
         words = _WORDS.get(name)
