@@ -168,10 +168,11 @@ def test_damage_in_the_newest_frame_is_named(tmp_path):
 
 
 def test_a_body_that_looks_like_a_frame_is_not_taken_for_one(tmp_path):
-    log = EmbeddedLog(tmp_path)
-    log.append("t", 0, b"a", 1, 0)
-    forged = (part(tmp_path) / names(tmp_path)[0]).read_bytes()[FILE_HEADER:]
-    other = EmbeddedLog(tmp_path / "other")
+    log, other = EmbeddedLog(tmp_path), EmbeddedLog(tmp_path / "other")
+    for n in range(2):
+        log.append("t", 0, b"a", 1, n)
+    # A whole frame, with the position that is expected behind the torn one.
+    forged = (part(tmp_path) / names(tmp_path)[0]).read_bytes()[FILE_HEADER + FRAME_HEADER + 1 :]
     frames = [other.append("t", 0, b"b", 1, 0), other.append("t", 0, forged * 3, 1, 1)]
     other.close()
     log.close()
