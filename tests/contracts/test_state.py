@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from customhouse.model.errors import Broken
 from customhouse.state.embedded import EmbeddedState
 from customhouse.state.memory import MemoryState
 
@@ -88,6 +89,23 @@ def test_nothing_is_visible_before_the_end_of_the_block(state):
         transaction.put("t", b"a", b"1")
         assert state.get("t", b"a") is None
     assert state.get("t", b"a") == b"1"
+
+
+def test_a_moment_holds_still_and_ends(state):
+    fill(state, a=b"1")
+    with state.moment(), state.moment():
+        assert state.get("t", b"a") == b"1"
+        assert state.count("t") == 1
+    fill(state, a=b"2")
+    assert state.get("t", b"a") == b"2"
+
+
+def test_a_state_does_not_settle_within_its_own_moment(state):
+    with state.moment(), pytest.raises(Broken, match="moment"):
+        fill(state, a=b"1")
+    assert state.get("t", b"a") is None
+    fill(state, a=b"2")
+    assert state.get("t", b"a") == b"2"
 
 
 def test_scanning_goes_on_from_behind_a_key_in_both_directions(state):

@@ -49,8 +49,42 @@ class EmbeddedState:
         self._readonly = readonly
         self._fault = fault
         self._connection: sqlite3.Connection | None = None
+        self._in_moment = False
         with self._told():
             self._open()
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Hold one moment: everything read inside the block is as it was at its beginning. Raises Unavailable."""
+        with self._told():
+            connection = self._connection or self._open()
+            if connection is not None:
+                connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if connection is not None and connection.in_transaction:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Hold one moment: whatever the owner settles meanwhile is not seen before the end. Raises Unavailable."""
+        if self._in_moment:
+            yield
+            return
+        with self._told():
+            connection = self._connection or self._open()
+            if connection is not None:
+                connection.execute("BEGIN")
+                # SQLite takes its snapshot with the first read, not with BEGIN.
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        self._in_moment = True
+        try:
+            yield
+        finally:
+            self._in_moment = False
+            if connection is not None and connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     @contextmanager
     def settle(self) -> Iterator[Transaction]:
@@ -59,6 +93,8 @@ class EmbeddedState:
             raise Broken(f"{self._path} is open for reading only")
         pending = Pending()
         yield pending
+        if self._in_moment:
+            raise Broken(f"{self._path} cannot settle within its own moment")
         with self._told():
             self._write(self._connection, pending)
 
@@ -118,7 +154,8 @@ class EmbeddedState:
 
     def _rows(self, query: str, arguments: tuple[Any, ...]) -> list[Any]:
         with self._told():
-            connection = self._connection or self._open()
+            # A file that comes into being within a moment was not there at its beginning.
+            connection = self._connection or (None if self._in_moment else self._open())
             return [] if connection is None else connection.execute(query, arguments).fetchall()
 
     def _open(self) -> sqlite3.Connection | None:

@@ -1,10 +1,12 @@
 """State in memory: for tests, and for trying the house without a disk. Gone with its process."""
 
+import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from customhouse.model.contracts import Transaction
+from customhouse.model.errors import Broken
 from customhouse.state.pending import Pending
 
 
@@ -17,17 +19,37 @@ class MemoryState:
         self._keys: dict[str, list[bytes]] = {}
         """The keys of `_values`, in order."""
         self._counters: dict[str, dict[bytes, int]] = {}
+        self._moments = 0
+        self._guard = threading.RLock()
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Hold one moment: another thread's transaction waits for its end, one of our own is Broken."""
+        with self._guard:
+            self._moments += 1
+            try:
+                yield
+            finally:
+                self._moments -= 1
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Hold one moment: nobody else writes a state in memory, so there is nothing to hold."""
+        yield
 
     @contextmanager
     def settle(self) -> Iterator[Transaction]:
         """Open a transaction: its writes are made at the end of the block, none if the block raises."""
         pending = Pending()
         yield pending
-        for (table, key), value in pending.values.items():
-            self._set(table, key, value)
-        for (table, key), delta in pending.counters.items():
-            counters = self._counters.setdefault(table, {})
-            counters[key] = counters.get(key, 0) + delta
+        with self._guard:
+            if self._moments:
+                raise Broken("a state cannot settle within its own moment")
+            for (table, key), value in pending.values.items():
+                self._set(table, key, value)
+            for (table, key), delta in pending.counters.items():
+                counters = self._counters.setdefault(table, {})
+                counters[key] = counters.get(key, 0) + delta
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """Return a value."""

@@ -45,6 +45,24 @@ def test_readers_do_not_wait_for_a_transaction_and_do_not_see_it(tmp_path):
     reader.close()
 
 
+def test_a_reader_holds_the_moment_at_which_it_began(tmp_path):
+    path = tmp_path / "owner.db"
+    owner, reader = EmbeddedState(path), EmbeddedState(path, readonly=True)
+    put(owner, b"a")
+    with reader.moment():
+        put(owner, b"b")
+        assert reader.count("t") == 1
+    assert reader.count("t") == 2
+    early = EmbeddedState(tmp_path / "later.db", readonly=True)
+    with early.moment():
+        later = EmbeddedState(tmp_path / "later.db")
+        put(later, b"a")
+        assert early.count("t") == 0
+    assert early.count("t") == 1
+    for state in (owner, reader, early, later):
+        state.close()
+
+
 def test_a_reader_opens_what_an_owner_closed_in_order(tmp_path):
     path = tmp_path / "owner.db"
     owner = EmbeddedState(path)
