@@ -41,26 +41,24 @@ class Intake:
         self.gap_ahead = False
 
     def fill(self, want: int) -> None:
-        """Read on until `want` events are pending or there is no more; stop at a gap. Blocks for the disk."""
-        while len(self.pending) < want and self.lost is None:
-            frames = self._feed.read(self.partition, after=self.cursor, limit=READ_BYTES)
-            if not frames:
+        """Read a piece of the log unless `want` events are pending; stop at a gap. Blocks for the disk."""
+        if self.lost or self.gap_ahead or len(self.pending) >= want:
+            return
+        for frame, owed in self._feed.read(self.partition, after=self.cursor, limit=READ_BYTES):
+            mine = self._feed.events_for(frame, owed, self._lane, -1)
+            new = [(position, event) for position, event in mine if position > self.cursor]
+            before = owed.totals.get(self._lane, self.seen + len(new)) - len(mine)
+            if before > self.seen:
+                self.gap_ahead = bool(self.pending)
+                if not self.pending:
+                    self.lost = Lost(self.cursor + 1, frame.base - 1, before, before - self.seen)
                 return
-            for frame, owed in frames:
-                mine = self._feed.events_for(frame, owed, self._lane, -1)
-                new = [(position, event) for position, event in mine if position > self.cursor]
-                before = owed.totals.get(self._lane, self.seen + len(new)) - len(mine)
-                if before > self.seen:
-                    self.gap_ahead = bool(self.pending)
-                    if not self.pending:
-                        self.lost = Lost(self.cursor + 1, frame.base - 1, before, before - self.seen)
-                    return
-                nth = before + len(mine) - len(new)
-                self.pending.extend(
-                    Item(position, nth + at, owed.now, event) for at, (position, event) in enumerate(new, 1)
-                )
-                self.cursor = frame.last
-                self.seen = nth + len(new)
+            nth = before + len(mine) - len(new)
+            self.pending.extend(
+                Item(position, nth + at, owed.now, event) for at, (position, event) in enumerate(new, 1)
+            )
+            self.cursor = frame.last
+            self.seen = nth + len(new)
 
     def mark_at(self, count: int, at: int) -> Mark:
         """Return the mark behind the first `count` pending events, or behind all that was read when that is all."""

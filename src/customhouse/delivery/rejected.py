@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import structs
 
-from customhouse.delivery.settle import Settler, mark, rejected, rejected_among
+from customhouse.delivery.settle import Settler
 from customhouse.model.frames import HeldEvent, ReceiptFrame, ReceiptRow
 from customhouse.model.posting import HOUR, Tally, dropped, owed
 from customhouse.model.posting import rejected as rejected_account
@@ -16,20 +16,22 @@ from customhouse.model.posting import rejected as rejected_account
 _FRAME_EVENTS = 500
 
 
-def replay_rejected(settler: Settler, lane: str, ids: Iterable[bytes] | None, *, now: int, room: int) -> int:
+def replay_rejected(
+    settler: Settler, lane: str, ids: Iterable[bytes] | None, *, now: int, room: int
+) -> list[HeldEvent]:
     """
-    Owe rejected events to their lane once more, due at once, as if never tried; return how many.
+    Owe rejected events to their lane once more, due at once, as if never tried; return them, for the lane to adopt.
 
     `ids` names them, None means all of the lane. No more than `room` of them, so that the lane can hold them.
     `now` is in microseconds. Raises Unavailable.
     """
-    count = 0
+    replayed: list[HeldEvent] = []
     for chosen in _chosen(settler, lane, ids, room):
         again = [structs.replace(held, attempts=0, first_tried_at=0, due_at=now, reason="replayed") for held in chosen]
         frame = _frame(settler, chosen, now, "retry", "replayed", owed(lane))
         settler.commit(structs.replace(frame, retrying=again))
-        count += len(chosen)
-    return count
+        replayed += again
+    return replayed
 
 
 def discard_rejected(settler: Settler, lane: str, ids: Iterable[bytes] | None, *, now: int) -> int:
@@ -43,7 +45,7 @@ def discard_rejected(settler: Settler, lane: str, ids: Iterable[bytes] | None, *
 
 def _chosen(settler: Settler, lane: str, ids: Iterable[bytes] | None, room: int | None) -> Iterator[list[HeldEvent]]:
     """Return the events in portions of one partition each, at most `room` in all."""
-    found = rejected(settler.state, lane) if ids is None else rejected_among(settler.state, lane, ids)
+    found = settler.rejected(lane, ids)
     chosen = sorted(found, key=lambda one: (one.partition, one.position))[:room]
     for partition in sorted({one.partition for one in chosen}):
         mine = [one for one in chosen if one.partition == partition]
@@ -59,7 +61,7 @@ def _frame(
     tally = Tally()
     for one in chosen:
         tally.move(one.event.source, one.event.received_at // HOUR, rejected_account(lane), account)
-    reached = mark(settler.state, lane, partition)
+    reached = settler.mark(lane, partition)
     return ReceiptFrame(
         format=1,
         lane=lane,

@@ -39,7 +39,7 @@ class HttpSender:
     """Sends over HTTP/1.1 with connections kept alive. Use as an async context manager."""
 
     def __init__(self, version: str, child: Callable[[str], str], proxy: str | None = None) -> None:
-        """`child` makes the `traceparent` of a request from its parent's (or from none); `proxy` is an http address."""
+        """`child` makes a request's `traceparent` of its parent's, empty where there is none; `proxy` is an http address."""
         self._agent = f"customhouse/{version}"
         self._child = child
         self._proxy = proxy
@@ -65,8 +65,9 @@ class HttpSender:
         """Send a parcel; `traceparent` is the client's, or empty."""
         if self._session is None:
             raise RuntimeError("the sender is not open")
-        headers = {"user-agent": self._agent, "accept-encoding": "identity", "traceparent": self._child(traceparent)}
-        headers.update(parcel.headers)
+        headers = {"user-agent": self._agent, "accept-encoding": "identity", **dict(parcel.headers)}
+        if step := self._child(traceparent):
+            headers["traceparent"] = step
         timeout = aiohttp.ClientTimeout(total=patience.total, connect=patience.connect)
         try:
             async with self._session.request(

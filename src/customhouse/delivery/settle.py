@@ -53,6 +53,11 @@ class Intent(Struct, frozen=True, array_like=True):
     groups: list[list[int]]
     """Positions in `owed`, group by group."""
 
+    @property
+    def last(self) -> int:
+        """The last of the positions."""
+        return max((position for group in self.groups for position in group), default=-1)
+
 
 _mark = msgpack.Decoder(Mark)
 _intent = msgpack.Decoder(Intent)
@@ -135,8 +140,25 @@ class Settler:
 
     def intent(self, lane: str, partition: int) -> Intent | None:
         """Return what a lane last wrote down; it may have been settled since."""
-        found = self.state.get(SENDING, _place(lane, partition))
+        with self._lock:
+            found = self.state.get(SENDING, _place(lane, partition))
         return _intent.decode(found) if found else None
+
+    def mark(self, lane: str, partition: int) -> Mark:
+        """Return how far a lane has come in a partition."""
+        with self._lock:
+            return mark(self.state, lane, partition)
+
+    def retrying(self, lane: str) -> list[HeldEvent]:
+        """Return the events a lane tries again by themselves."""
+        with self._lock:
+            return list(retrying(self.state, lane))
+
+    def rejected(self, lane: str, ids: Iterable[bytes] | None = None) -> list[HeldEvent]:
+        """Return the rejected events of a lane, all or those named."""
+        with self._lock:
+            found = rejected(self.state, lane) if ids is None else rejected_among(self.state, lane, ids)
+            return list(found)
 
     def _append(self, frame: ReceiptFrame) -> Frame:
         try:
@@ -162,7 +184,7 @@ class Settler:
         before = mark(self.state, frame.lane, frame.partition)
         with self.state.settle() as transaction:
             post(transaction, frame.postings)
-            if frame.upto > before.upto:
+            if (frame.upto, frame.seen) > (before.upto, before.seen):
                 now = Mark(frame.upto, frame.seen, frame.at)
                 transaction.put(LANES, _place(frame.lane, frame.partition), encode(now))
             _hold(transaction, frame)
