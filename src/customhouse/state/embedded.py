@@ -55,19 +55,6 @@ class EmbeddedState:
 
     @contextmanager
     def moment(self) -> Iterator[None]:
-        """Hold one moment: everything read inside the block is as it was at its beginning. Raises Unavailable."""
-        with self._told():
-            connection = self._connection or self._open()
-            if connection is not None:
-                connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            if connection is not None and connection.in_transaction:
-                connection.execute("COMMIT")
-
-    @contextmanager
-    def moment(self) -> Iterator[None]:
         """Hold one moment: whatever the owner settles meanwhile is not seen before the end. Raises Unavailable."""
         if self._in_moment:
             yield

@@ -33,11 +33,6 @@ class MemoryState:
                 self._moments -= 1
 
     @contextmanager
-    def moment(self) -> Iterator[None]:
-        """Hold one moment: nobody else writes a state in memory, so there is nothing to hold."""
-        yield
-
-    @contextmanager
     def settle(self) -> Iterator[Transaction]:
         """Open a transaction: its writes are made at the end of the block, none if the block raises."""
         pending = Pending()
