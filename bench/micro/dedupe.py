@@ -1,10 +1,10 @@
 """
 What dedupe costs: CPU µs per event at 0, 1 and 20 million ids, bytes per id, and the rate of a rebuild from the log.
 
-    python bench/micro/dedupe.py [--json] [--folder FOLDER]
+    python bench/micro/dedupe.py [--json] [--batch EVENTS] [--folder FOLDER]
 
-The index is filled from packed entries (as after a crash), then whole batches of 1,000 events, 2 % of them repeats,
-go through judge, learn and remember. Figures are the median and the least of the rounds, in CPU time of the process.
+The index is filled from packed entries (as after a crash), then 60 batches of 1,000 events (or `--batch`), 2 % of
+them repeats, go through judge, reconsider, learn and remember. Figures are the median and the least of the rounds, in CPU time of the process.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from customhouse.state.identries import Entries, pack
 from customhouse.state.ids import MappedIndex
 
 TODAY = 20_000
-BATCH = 1_000
+FRAME = 1_000
 ROUNDS = 60
 SECRET = 0x1234_5678_9ABC_DEF0
 SCOPE = Scope(now=TODAY * DAY)
@@ -60,14 +60,14 @@ def event(position: int, message_id: str) -> Event:
     )
 
 
-def batches(rng: np.random.Generator, base: int) -> list[list[Event]]:
+def batches(rng: np.random.Generator, base: int, size: int) -> list[list[Event]]:
     """Fresh random ids; every fiftieth event repeats one of the batch before."""
     made: list[list[Event]] = []
     for nth in range(ROUNDS):
-        ids = [f"node-{rng.bytes(16).hex()}" for _ in range(BATCH)]
+        ids = [f"node-{rng.bytes(16).hex()}" for _ in range(size)]
         if made:
             ids[::50] = [earlier.message_id for earlier in made[-1][1::50]]
-        made.append([event(base + nth * BATCH + place, text) for place, text in enumerate(ids)])
+        made.append([event(base + nth * size + place, text) for place, text in enumerate(ids)])
     return made
 
 
@@ -75,11 +75,11 @@ def fill(dedupe: Dedupe, rng: np.random.Generator, total: int, days: list[int]) 
     """Remember `total` random ids, spread over days in order; returns ids per CPU second."""
     spent, position = 0.0, 0
     for day in days:
-        for _ in range(total // len(days) // BATCH):
-            keys = rng.integers(0, 2**64, (BATCH, 2), np.uint64)
-            claims = np.arange(position, position + BATCH, dtype=np.uint64)
-            memory = pack(Entries(np.full(BATCH, day, np.int64), keys, claims, keys[:, 1]))
-            position += BATCH
+        for _ in range(total // len(days) // FRAME):
+            keys = rng.integers(0, 2**64, (FRAME, 2), np.uint64)
+            claims = np.arange(position, position + FRAME, dtype=np.uint64)
+            memory = pack(Entries(np.full(FRAME, day, np.int64), keys, claims, keys[:, 1]))
+            position += FRAME
             began = time.process_time()
             dedupe.remember(memory)
             spent += time.process_time() - began
@@ -93,7 +93,7 @@ def private_bytes() -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
-def measure(folder: Path, total: int, days: list[int]) -> dict[str, float]:
+def measure(folder: Path, total: int, days: list[int], size: int) -> dict[str, float]:
     shutil.rmtree(folder, ignore_errors=True)
     rng = np.random.default_rng(total + len(days))
     index = MappedIndex(folder)
@@ -105,15 +105,16 @@ def measure(folder: Path, total: int, days: list[int]) -> dict[str, float]:
     tables = len(list(folder.glob("*.ids")))
     costs = []
     steps = [0.0, 0.0, 0.0]
-    for events in batches(rng, 2**40):
+    for events in batches(rng, 2**40, size):
         began = time.process_time()
         outcomes = dedupe.judge(events, SCOPE)
+        dedupe.reconsider(events, outcomes, SCOPE)
         judged = time.process_time()
         memory = dedupe.learn(events, outcomes, SCOPE)
         learned = time.process_time()
         dedupe.remember(memory)
         ended = time.process_time()
-        costs.append((ended - began) / BATCH * 1e6)
+        costs.append((ended - began) / size * 1e6)
         steps = [a + b for a, b in zip(steps, (judged - began, learned - judged, ended - learned), strict=True)]
     began = time.perf_counter()
     index.checkpoint(1)
@@ -122,12 +123,13 @@ def measure(folder: Path, total: int, days: list[int]) -> dict[str, float]:
     return {
         "ids": total,
         "days": len(days),
+        "batch": size,
         "tables": tables,
         "us_per_event": statistics.median(costs),
         "us_least": min(costs),
-        "us_judge": steps[0] / ROUNDS / BATCH * 1e6,
-        "us_learn": steps[1] / ROUNDS / BATCH * 1e6,
-        "us_remember": steps[2] / ROUNDS / BATCH * 1e6,
+        "us_judge": steps[0] / ROUNDS / size * 1e6,
+        "us_learn": steps[1] / ROUNDS / size * 1e6,
+        "us_remember": steps[2] / ROUNDS / size * 1e6,
         "bytes_per_id": disk / total if total else 0.0,
         "rebuilt_per_cpu_second": rate,
         "private_mb_grown": grown / 1e6,
@@ -139,11 +141,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, help="where to put the index; a temporary folder unless told")
+    parser.add_argument("--batch", type=int, default=1_000, help="events in a batch")
     options = parser.parse_args()
     week = list(range(TODAY - 6, TODAY + 1))
     cases = ((0, [TODAY]), (1_000_000, week), (1_000_000, [TODAY]), (20_000_000, week), (20_000_000, [TODAY]))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        rows = [measure(Path(folder) / "ids", total, days) for total, days in cases]
+        rows = [measure(Path(folder) / "ids", total, days, options.batch) for total, days in cases]
     if options.json:
         json.dump({"dedupe": rows, "peak_rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}, sys.stdout)
         return

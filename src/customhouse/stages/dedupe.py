@@ -149,8 +149,8 @@ class Dedupe:
         """
         Return the places of duplicates whose owner in this batch has ended in quarantine, at most one of an id.
 
-        Also those that are duplicates now, but of another owner than they were told, or of none. The next `judge` of the events at
-        these places, together or one by one, gives the new verdict. An empty list ends the loop.
+        Also those that are duplicates now, but of another owner than they were told, or of none. The next `judge` of
+        the events at these places, together or one by one, gives the new verdict. An empty list ends the loop.
         """
         batch = self._batch
         if batch is None or batch.events is not events:

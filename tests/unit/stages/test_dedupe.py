@@ -64,6 +64,21 @@ def test_an_event_met_for_the_first_time_passes_untouched():
     assert dedupe().judge(events, SCOPE) == events
 
 
+def test_no_events_are_no_outcomes():
+    stage = dedupe()
+    assert settle(stage, []) == []
+    assert stage.reconsider([], [], SCOPE) == []
+
+
+def test_a_replay_counts_under_the_day_of_the_replay():
+    index = MemoryIndex()
+    stage = Dedupe(index, 7, 42)
+    late = event(1, replay_of=1, day=TODAY - 20)
+    scope = Scope(now=TODAY * DAY)
+    stage.remember(stage.learn([late], stage.judge([late], scope), scope))
+    assert index.days() == [TODAY]
+
+
 def test_a_resend_is_dropped_and_says_of_which_event():
     stage = dedupe()
     settle(stage, [event(1)])

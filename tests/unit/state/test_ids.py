@@ -1,7 +1,9 @@
+import resource
+
 import numpy as np
 import pytest
 
-from customhouse.model.errors import Broken
+from customhouse.model.errors import Broken, Unavailable
 from customhouse.state.identries import Entries
 from customhouse.state.ids import CHECKPOINT, MappedIndex
 
@@ -48,4 +50,21 @@ def test_the_disk_space_of_a_table_is_its_own_before_anything_is_written(tmp_pat
     index.add(some(5, 1))
     file = tmp_path / "5-0.ids"
     assert file.stat().st_blocks * 512 >= (8 << 17) + (32 << 15)
+    index.close()
+
+
+def test_a_disk_without_room_is_told_and_harms_nothing(tmp_path):
+    index = MappedIndex(tmp_path, first_bits=6)
+    index.add(some(5, 32))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(Unavailable, match="no room"):
+            index.add(some(5, 1, 100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert tables(tmp_path, 5) == ["5-0.ids"]
+    index.add(some(5, 1, 100))
+    claims, _ = index.find(some(5, 1, 100).keys, np.zeros(1, np.int64))
+    assert claims.tolist() == [100]
     index.close()
