@@ -139,6 +139,12 @@ def find_message(folder: Path, message_id: str, limit: int = 100) -> list[dict[s
     return sorted(rows(folder / TRAIL, Ask("message_id = ?", [message_id], limit=limit)), key=_judged)
 
 
+def find_positions(folder: Path, partition: int, first: int, last: int, limit: int) -> list[dict[str, Any]]:
+    """Return the trail rows of a range of positions of `received`: what a receipt of the door stands for."""
+    place = f"partition = {partition} AND position >= {first} AND position <= {last}"
+    return sorted(rows(folder / TRAIL, Ask(place, [], prune=place, limit=limit)), key=_judged)
+
+
 def find_receipts(folder: Path, partition: int, position: int, event_id: bytes) -> list[dict[str, Any]]:
     """
     Return what destinations answered for the event at a position of `owed`, oldest first.

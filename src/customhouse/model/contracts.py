@@ -254,6 +254,9 @@ class Transaction(Protocol):
 class State(Protocol):
     """A small ordered store of one owner process: values and counters in named tables. Others read it, none writes."""
 
+    def moment(self) -> AbstractContextManager[None]:
+        """Hold one moment: everything read inside the `with` is as it was at its beginning."""
+
     def settle(self) -> AbstractContextManager[Transaction]:
         """Open a transaction: all of it happens at the end of the `with`, or nothing."""
 

@@ -192,12 +192,12 @@ def _quarantined(one: Judged, partition: int, versions: Versions, now: int) -> Q
     )
 
 
-class _Library(Struct):
+class _Library(Struct, frozen=True):
     name: str = ""
     version: str = ""
 
 
-class _Context(Struct):
+class _Context(Struct, frozen=True):
     library: _Library = _Library()
 
 

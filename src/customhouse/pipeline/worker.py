@@ -71,6 +71,7 @@ class Worker:
         self._jobs = parts.jobs
         self._logger = parts.logger
         self._meter = parts.meter
+        self._batches = parts.meter.histogram("customhouse_batch_duration_seconds")
         self._road = road
         self._make_memory = memory
         self._pace = pace or Pace()
@@ -149,9 +150,7 @@ class Worker:
         owed = judge(batch, road, now, totals, self._observe)
         self._settler.commit(owed, self._memory[batch.partition].stages)
         seconds = time.perf_counter() - began
-        self._meter.observe("batch_duration_seconds", seconds, {})
-        if batch.received_at:
-            self._meter.gauge("pipeline_age_seconds", max(0.0, (now - batch.received_at) / 1e6), {})
+        self._batches.observe(seconds)
         self._logger.debug(
             "pipeline.settled",
             origin=batch.origin,
@@ -164,7 +163,7 @@ class Worker:
         )
 
     def _observe(self, stage: str, seconds: float, _events: int) -> None:
-        self._meter.observe("stage_duration_seconds", seconds, {"stage": stage})
+        self._meter.histogram("customhouse_stage_duration_seconds", stage=stage).observe(seconds)
 
     def _forget_place(self) -> None:
         """After a failed append nothing of the batch has happened: read it again from the bookmark."""

@@ -43,6 +43,15 @@ def rows(folder: Path, ask: Ask) -> list[dict[str, Any]]:
         return _read(duckdb, folder, ask)
 
 
+def stored_upto(folder: Path, app_id: str) -> int:
+    """Return the version a writer last committed under its application id; -1 when it never did, or has no table."""
+    try:
+        version = DeltaTable(folder).transaction_version(app_id)
+    except TableNotFoundError:
+        return -1
+    return -1 if version is None else version
+
+
 def held(folder: Path, column: str, values: pa.Array) -> set[str]:
     """Return those of the values (ids as text) that a column of the table holds."""
     wanted = values.to_pylist()

@@ -1,0 +1,121 @@
+"""The collector process, put together: the log, the group commit, the door with every protocol, and the listening socket."""
+
+import asyncio
+import time
+from contextlib import suppress
+from importlib.metadata import version
+
+import uvloop
+from msgspec import structs
+
+from customhouse.app.lanes import oldest_undelivered
+from customhouse.app.process import Process
+from customhouse.app.retention import SECONDS, retain
+from customhouse.app.road import Rules, protocols
+from customhouse.app.rules import newest
+from customhouse.app.workspace import Workspace
+from customhouse.collector.commit import Commit, Terms
+from customhouse.collector.config import SourceConfig
+from customhouse.collector.door import About, Door, Family
+from customhouse.collector.serve import serve
+from customhouse.collector.sources import Register
+from customhouse.log.embedded import EmbeddedLog
+from customhouse.model.errors import CustomhouseError
+from customhouse.model.frames import RECEIVED_TOPIC
+from customhouse.pipeline.settle import place
+from customhouse.settings import resolve
+from customhouse.state.embedded import EmbeddedState
+from customhouse.wire.spec_batch import looks_like_rudderstack
+
+
+def run(process: Process) -> None:
+    """Run the collector process until it is told to stop."""
+    uvloop.run(_run(process))
+
+
+async def _run(process: Process) -> None:
+    workspace, rules = process.workspace, newest(process.workspace)
+    said = rules.configuration
+    log = EmbeddedLog(workspace.log, fault=process.fault)
+    terms = Terms(
+        partitions=said.partitions,
+        max_uncommitted_bytes=said.limits.max_uncommitted_bytes,
+        free_disk_bytes=said.limits.free_disk_bytes,
+        folder=workspace.log,
+    )
+    commit = Commit(log, terms, fault=process.fault)
+    door = Door(
+        list(protocols().values()),
+        commit,
+        Register(_sources(workspace, rules), said.limits, rules.versions.config),
+        families=[Family("rudderstack", looks_like_rudderstack)],
+        about=About(version("customhouse"), lambda: oldest_undelivered(workspace)),
+    )
+    stop = asyncio.Event()
+    tending = asyncio.create_task(_tend(process, door, commit, log, stop))
+    try:
+        await serve(said.listen, door, commit, stop, lambda port: _ready(process, rules, port))
+    finally:
+        tending.cancel()
+        with suppress(asyncio.CancelledError):
+            await tending
+        log.close()
+
+
+def _ready(process: Process, rules: Rules, port: int) -> None:
+    process.port = port
+    process.announce(rules.versions.config, port)
+
+
+def _sources(workspace: Workspace, rules: Rules) -> dict[str, SourceConfig]:
+    """Return the sources with their keys in the place of references. Raises Misconfigured."""
+    return {
+        name: structs.replace(source, write_key=resolve(source.write_key, workspace.root, f"sources.{name}").reveal())
+        for name, source in rules.configuration.sources.items()
+    }
+
+
+async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, stop: asyncio.Event) -> None:
+    """Do beside the door's work: pass on the signal to stop, adopt a new configuration, measure, remove old log."""
+    due = time.monotonic() + SECONDS
+    rules = newest(process.workspace)
+    uncommitted = process.meter.gauge("customhouse_uncommitted_bytes")
+    free = process.meter.gauge("customhouse_free_disk_bytes")
+    while True:
+        await asyncio.sleep(0.1)
+        if process.stop.is_set():
+            stop.set()
+        if process.reload.is_set():
+            process.reload.clear()
+            try:
+                rules = newest(process.workspace)
+                sources = _sources(process.workspace, rules)
+            except CustomhouseError as error:
+                process.logger.error("door.reload_refused", reason=type(error).__name__)
+                continue
+            door.reload(sources, rules.configuration.limits, rules.versions.config)
+            process.announce(rules.versions.config, process.port)
+        health = commit.health()
+        uncommitted.set(health.uncommitted_bytes)
+        free.set(health.free_bytes or 0)
+        process.write_meters()
+        if time.monotonic() >= due:
+            due = time.monotonic() + SECONDS
+            await asyncio.to_thread(_retain, process, log, rules)
+
+
+def _retain(process: Process, log: EmbeddedLog, rules: Rules) -> None:
+    """Remove what the pipeline has judged, once it is old."""
+    kept = rules.configuration.retention
+    state = EmbeddedState(process.workspace.state("pipeline"), readonly=True)
+    try:
+        retain(
+            log,
+            RECEIVED_TOPIC,
+            lambda partition: place(state, RECEIVED_TOPIC, partition).position,
+            process.logger,
+            days=kept.received_days,
+            size=kept.log_bytes,
+        )
+    finally:
+        state.close()

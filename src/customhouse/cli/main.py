@@ -1,0 +1,40 @@
+"""The command `customhouse`: every verb, in the order in which a newcomer needs them."""
+
+import sys
+
+import typer
+
+from customhouse.cli import balance, doctor, look, quarantine, run, setup
+
+app = typer.Typer(
+    name="customhouse",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+    help="Self-hosted event tracking in which every acknowledged event is accounted for.",
+)
+app.command()(run.run)
+app.command()(setup.init)
+app.command()(setup.check)
+app.command()(setup.reload)
+app.command()(look.tail)
+app.command()(look.sql)
+app.command()(look.trace)
+app.command()(balance.balance)
+app.add_typer(quarantine.app, name="quarantine")
+app.command()(doctor.doctor)
+app.command()(doctor.version)
+app.command(hidden=True)(run.process)
+
+
+def main() -> None:
+    """Run the command line. Ctrl-C ends quietly with the usual code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`customhouse run`: everything at once, and a screen that says how to send the first event. `customhouse process`: one part."""
+
+import gc
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, get_args
+
+import typer
+from rich.panel import Panel
+from rich.text import Text
+
+from customhouse.app.process import Announcement, Kind, Process
+from customhouse.app.rules import newest
+from customhouse.app.workspace import Accepted, Workspace
+from customhouse.cli.output import errors_in_words, out
+from customhouse.cli.place import HERE, DataOption, WorkspaceOption, overrides, workspace
+from customhouse.cli.supervise import Supervisor
+from customhouse.settings import is_literal
+from customhouse.telemetry.logs import Level, adopt_stdlib, open_log
+from customhouse.telemetry.measure import Meter
+from customhouse.testing.faults import from_environment
+
+LOG_LEVEL = "CUSTOMHOUSE_LOG_LEVEL"
+LogLevel = Annotated[str, typer.Option("--log-level", envvar=LOG_LEVEL, help="debug, info, warning or error.")]
+
+
+def run(
+    root: WorkspaceOption = HERE,
+    data: DataOption = "",
+    host: Annotated[
+        str | None, typer.Option("--host", envvar="CUSTOMHOUSE_HOST", help="Address the door listens on.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", envvar="CUSTOMHOUSE_PORT", help="Port the door listens on; 0 for any.")
+    ] = None,
+    console_port: Annotated[
+        int | None, typer.Option("--console-port", envvar="CUSTOMHOUSE_CONSOLE_PORT", help="Port of the console.")
+    ] = None,
+    log_level: LogLevel = "warning",
+) -> None:
+    """Run the whole house: door, pipeline, delivery and console, until Ctrl-C or SIGTERM.
+
+    Example: customhouse run --workspace examples/shop --port 8080
+    """
+    with errors_in_words():
+        place = workspace(root, data)
+        os.environ[LOG_LEVEL] = log_level  # the processes inherit it
+        logger = open_log("supervisor", level=_level(log_level))
+        supervisor = Supervisor(place, overrides(host, port, console_port), logger)
+        supervisor.run(lambda version, said: _welcome(place, version, said))
+
+
+def process(kind: Kind, root: WorkspaceOption = HERE, data: DataOption = "", log_level: LogLevel = "warning") -> None:
+    """Run one part of the house by itself; `run` does this for you."""
+    with errors_in_words():
+        logger = open_log(kind, level=_level(log_level))
+        adopt_stdlib(logger)
+        running = Process(workspace(root, data), kind, logger, Meter(kind), from_environment(os.environ))
+        start = _part(kind)
+        gc.collect()
+        gc.freeze()
+        start(running)
+
+
+def _part(kind: Kind) -> Callable[[Process], None]:
+    """Import only the part that is wanted: the door has no need of a lake."""
+    start: Callable[[Process], None] = import_module(f"customhouse.app.{kind}").run
+    return start
+
+
+def _level(word: str) -> Level:
+    """Return a log level, or the usual one for a word that is none."""
+    return next((level for level in get_args(Level) if level == word), "warning")
+
+
+def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement]) -> None:
+    """Say that the house is open, and how to send the first event."""
+    rules = newest(place)
+    host = rules.configuration.listen.host
+    door = f"http://{host}:{said['collector'].port}"
+    source, config = next(iter(rules.configuration.sources.items()))
+    literal = is_literal(config.write_key)
+    key = config.write_key[:] if literal else "YOUR_WRITE_KEY"
+    screen = Text()
+    screen.append(f"Customhouse is open for {rules.configuration.name}", style="bold green")
+    screen.append(f"  (configuration {version.number}, plan release {version.plan_release})\n\n")
+    screen.append(f"  ingest    {door}\n")
+    screen.append(f"  metrics   http://{rules.configuration.console.host}:{said['console'].port}/metrics\n")
+    screen.append(
+        f"  write key {key}  (source {source})\n\n"
+        if literal
+        else f"  write key of source {source}: {config.write_key}\n\n"
+    )
+    screen.append("Send a first event:\n", style="bold")
+    screen.append(
+        f"""  curl -u {key}: {door}/v1/track -H 'content-type: application/json' \\
+    -d '{{"event":"Hello World","anonymousId":"me","properties":{{"from":"curl"}}}}'\n\n"""
+    )
+    screen.append("Or change one line where the Segment SDK is set up:\n", style="bold")
+    screen.append(f"  analytics = Client('{key}', host='{door}')                  # Python\n")
+    screen.append(f"  new Analytics({{ writeKey: '{key}', host: '{door}' }})        // Node\n\n")
+    screen.append("Then look:\n", style="bold")
+    there = "" if place.root == HERE.resolve() else f" -w {_short(place)}"
+    for verb in ("tail", "trace <message id>", "balance", 'sql "select * from events"'):
+        name, _, rest = verb.partition(" ")
+        screen.append(f"  customhouse {name}{there}{' ' + rest if rest else ''}\n")
+    screen.append("\nCtrl-C closes the house; nothing that was acknowledged is lost.")
+    out.print(Panel(screen, expand=False, padding=(1, 2)) if out.is_terminal else screen)
+
+
+def _short(place: Workspace) -> str:
+    """Return the workspace as one would type it here."""
+    here = HERE.resolve()
+    return str(place.root.relative_to(here)) if place.root.is_relative_to(here) else str(place.root)

@@ -1,0 +1,177 @@
+"""
+The supervisor: starts the four kinds of process, watches them, starts them again, passes signals on. Never on the data's path.
+
+It alone accepts configurations: at start, on SIGHUP and on `customhouse reload`. A bad one is refused and the old one
+stays in force. On SIGTERM the house closes in the order of the road: first the door, then what lies behind it.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from customhouse.app.process import KINDS, Announcement, Kind, announcement
+from customhouse.app.rules import take_in
+from customhouse.app.workspace import Accepted, Workspace
+from customhouse.model.errors import Misconfigured, Unavailable
+from customhouse.state.jobs import Answer, Job, Jobs
+from customhouse.telemetry.logs import Logger
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+_HEALTHY_SECONDS = 10.0
+_DRAIN_SECONDS: Mapping[Kind, float] = {"collector": 15.0, "pipeline": 30.0, "delivery": 20.0, "console": 5.0}
+
+
+class Child:
+    """One process of the house, and how often it has had to be started."""
+
+    def __init__(self, kind: Kind, workspace: Workspace, logger: Logger) -> None:
+        """Know what to start; start nothing yet."""
+        self.kind = kind
+        self._workspace = workspace
+        self._logger = logger
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._pause = _FIRST_PAUSE
+        self._not_before = 0.0
+
+    def start(self) -> None:
+        """Start the process, away from the terminal's signals: the supervisor passes on what is meant for it."""
+        (self._workspace.run / f"{self.kind}.json").unlink(missing_ok=True)
+        place = ["--workspace", str(self._workspace.root), "--data", str(self._workspace.data)]
+        command = [sys.executable, "-m", "customhouse.cli.main", "process", self.kind, *place]
+        self._process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        self._started_at = time.monotonic()
+
+    def watch(self) -> None:
+        """Start the process again when it has ended, later each time it ends soon."""
+        if self._process is None:
+            if time.monotonic() >= self._not_before:
+                self.start()
+            return
+        code = self._process.poll()
+        if code is None:
+            return
+        lasted = time.monotonic() - self._started_at
+        self._pause = _FIRST_PAUSE if lasted > _HEALTHY_SECONDS else min(self._pause * 2, _LONGEST_PAUSE)
+        self._logger.error(
+            "supervisor.ended", kind=self.kind, code=code, lasted=round(lasted, 1), again_in=round(self._pause, 1)
+        )
+        self._not_before = time.monotonic() + self._pause
+        self._process = None
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on, if the process is there."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def end(self) -> None:
+        """Ask the process to finish what it has and go; make it, when it takes too long."""
+        if self._process is None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            self._process.wait(_DRAIN_SECONDS[self.kind])
+        except subprocess.TimeoutExpired:
+            self._logger.error("supervisor.killed", kind=self.kind, after=_DRAIN_SECONDS[self.kind])
+            self._process.kill()
+            self._process.wait()
+
+    def ready(self) -> Announcement | None:
+        """Return what the process said when it was ready; None until then."""
+        said = announcement(self._workspace, self.kind)
+        return said if said and self._process is not None and said.pid == self._process.pid else None
+
+
+class Supervisor:
+    """Runs a workspace until it is told to stop."""
+
+    def __init__(
+        self, workspace: Workspace, overrides: Mapping[str, Any], logger: Logger, kinds: tuple[Kind, ...] = KINDS
+    ) -> None:
+        """Accept the configuration and take the workspace for ourselves. Raises Misconfigured, Unavailable."""
+        workspace.prepare()
+        self._lock = _take(workspace.run / "supervisor.lock")
+        self._workspace = workspace
+        self._overrides = overrides
+        self._logger = logger
+        self.version = take_in(workspace, overrides)
+        self._jobs = Jobs(workspace.jobs("supervisor"))
+        self.children = [Child(kind, workspace, logger) for kind in kinds]
+        self._stopping = False
+        self._reloading = False
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_hangup)
+
+    def run(self, welcome: Callable[[Accepted, dict[str, Announcement]], None]) -> None:
+        """Start everything, call `welcome` once when all are ready, watch until stopped, then drain."""
+        for child in self.children:
+            child.start()
+        greeted = False
+        while not self._stopping:
+            time.sleep(0.05)
+            for child in self.children:
+                child.watch()
+            if not greeted:
+                said = {child.kind: ready for child in self.children if (ready := child.ready())}
+                if len(said) == len(self.children):
+                    greeted = True
+                    welcome(self.version, {str(kind): each for kind, each in said.items()})
+            if self._reloading:
+                self._reloading = False
+                self._reload()
+            self._jobs.carry_out(self._perform)
+        self._logger.info("supervisor.stopping")
+        for child in self.children:
+            child.end()
+        os.close(self._lock)
+
+    def _perform(self, job: Job) -> Answer:
+        """Do what `customhouse reload` asks."""
+        if job.verb != "reload":
+            return Answer(ok=False, message=f"the supervisor knows no job {job.verb}")
+        return self._reload()
+
+    def _reload(self) -> Answer:
+        """Take in what the user wrote; a bad file changes nothing."""
+        before = self.version.number
+        try:
+            self.version = take_in(self._workspace, self._overrides)
+        except Misconfigured as error:
+            self._logger.error("supervisor.reload_refused", problems=len(error.problems), still=before)
+            problems = [{"place": p.place, "message": p.message, "hint": p.hint} for p in error.problems]
+            return Answer(ok=False, message="the configuration was refused", details={"problems": problems})
+        if self.version.number != before:
+            for child in self.children:
+                child.signal(signal.SIGHUP)
+            self._logger.info("supervisor.reloaded", config=self.version.number, plan=self.version.plan_release)
+        details = {"config": self.version.number, "plan_release": self.version.plan_release, "before": before}
+        return Answer(
+            ok=True, message="reloaded" if self.version.number != before else "nothing changed", details=details
+        )
+
+    def _on_stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _on_hangup(self, _number: int, _frame: object) -> None:
+        self._reloading = True
+
+
+def _take(path: Path) -> int:
+    """Lock the workspace for this supervisor. Raises Unavailable when another one has it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise Unavailable(
+            "another `customhouse run` has this data folder; stop it, or choose another with --data"
+        ) from None
+    return lock
