@@ -193,11 +193,11 @@ class Lane:
 
     async def _advance(self, work: Work) -> None:
         """Send the first group of a work, or settle the work when none is left."""
-        if work.groups:
-            now = self._tools.now()
+        now = self._tools.now()
+        if work.blocked:
             work.sift(lambda item: item.event.order_key in work.blocked, WAITING, now)
-        if work.groups and self._config.on_overflow == "expire":
-            work.sift(self._budget.expires(self._planner.intakes[work.partition], self._tools.now()), EXPIRED, 0)
+        if self._config.on_overflow == "expire":
+            work.sift(self._budget.expires(self._planner.intakes[work.partition], now), EXPIRED, 0)
         if work.groups:
             await self._send_group(work, work.groups[0])
         if not work.groups:

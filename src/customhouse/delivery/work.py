@@ -63,15 +63,13 @@ class Work:
         self.fates += [Fate(item, verdict, attempts, first, due_at) for item in items]
 
     def sift(self, leaves: Callable[[Item], bool], verdict: Verdict, due_at: int) -> None:
-        """Take events out of the first group that are not sent after all."""
-        group = self.groups[0]
-        leaving = [item for item in group.items if leaves(item)]
-        if leaving:
-            group.items = [item for item in group.items if not leaves(item)]
-            self.settle(leaving, verdict, 0, due_at)
-            self.is_written = False
-        if not group.items:
-            self.groups.popleft()
+        """Take events that are not sent after all out of every group."""
+        for group in self.groups:
+            if leaving := [item for item in group.items if leaves(item)]:
+                group.items = [item for item in group.items if not leaves(item)]
+                self.settle(leaving, verdict, 0, due_at)
+                self.is_written = False
+        self.groups = deque(group for group in self.groups if group.items)
 
     def regroup(self, parcels: Sequence[Parcel]) -> bool:
         """Cut the first group as it was packed; return False unless every event was packed exactly once."""
