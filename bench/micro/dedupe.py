@@ -107,7 +107,7 @@ def measure(folder: Path, total: int, days: list[int], size: int) -> dict[str, f
     steps = [0.0, 0.0, 0.0]
     for events in batches(rng, 2**40, size):
         began = time.process_time()
-        outcomes = dedupe.judge(events, SCOPE)
+        outcomes = dedupe.judge(list(events), SCOPE)
         dedupe.reconsider(events, outcomes, SCOPE)
         judged = time.process_time()
         memory = dedupe.learn(events, outcomes, SCOPE)

@@ -61,7 +61,7 @@ class _Batch:
     """One batch of events, with their keys and what the index held of them when the batch was met."""
 
     def __init__(self, events: Sequence[Event], digests: list[bytes], days: Days, since: Days) -> None:
-        self.events = events
+        self.events = list(events)
         self.digests = digests
         self.days = days
         self.since = since
@@ -71,6 +71,10 @@ class _Batch:
         self.repeated: dict[bytes, list[int]] = {}
         """By key that stands here more than once: the places still to be looked at by `reconsider`."""
         self.entered: dict[bytes, list[tuple[int, int, int]]] = defaultdict(list)
+
+    def has(self, events: Sequence[Event]) -> bool:
+        """Tell whether these are its events. Cheap for the same objects, whatever sequence they stand in."""
+        return self.events == list(events)
 
     def meet(self, index: IdIndex) -> None:
         """Ask the index about every key, and find those that stand here more than once."""
@@ -153,7 +157,7 @@ class Dedupe:
         the events at these places, together or one by one, gives the new verdict. An empty list ends the loop.
         """
         batch = self._batch
-        if batch is None or batch.events is not events:
+        if batch is None or not batch.has(events):
             batch = self._batch = self._met(events, scope.now)
         self._overruled = {}
         places: list[int] = []
@@ -169,7 +173,7 @@ class Dedupe:
     def learn(self, events: Sequence[Event], outcomes: Sequence[Outcome], scope: Scope) -> bytes:
         """Return the claims of all events but the duplicates, 36 bytes each: their ids are owned from now on."""
         batch = self._batch
-        if batch is None or batch.events is not events:
+        if batch is None or not batch.has(events):
             batch = self._hashed(events, scope.now)
         self._batch, self._overruled = None, {}
         positions = np.array([event.position for event in events], np.uint64)
