@@ -110,7 +110,8 @@ def split(body: bytes, array: bytes, limit: int) -> Split | None:
                 return None if elements is None else Split(members, elements)
             continue
         value = scan.value()
-        if value is None or len(members) >= _MOST_MEMBERS:
+        scan.tokens -= _MOST_TOKENS // _MOST_MEMBERS
+        if value is None or scan.tokens <= 0:
             return None
         members[key] = value
     scan.skip(_SEPARATORS)

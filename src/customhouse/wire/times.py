@@ -40,7 +40,8 @@ def parse(value: object) -> int | None:
 
 def format(us: int) -> str:  # noqa: A001 - read with its module: `times.format`
     """Return ISO 8601 text in UTC with milliseconds, or microseconds when there are some. Clamped to years 1 to 9999."""
-    moment = _NAIVE_EPOCH + timedelta(microseconds=min(max(us, _FIRST), _LAST))
+    us = min(max(us, _FIRST), _LAST)
+    moment = _NAIVE_EPOCH + timedelta(microseconds=us)
     return moment.isoformat(timespec="microseconds" if us % 1000 else "milliseconds") + "Z"
 
 
