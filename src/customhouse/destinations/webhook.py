@@ -12,7 +12,7 @@ or never will, so all are tried again, and the lane finds the culprit.
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ from customhouse.model.lane import LaneConfig
 from customhouse.model.outcome import Delivered, Receipt, Rejected, Retry
 from customhouse.model.secret import Secret
 from customhouse.settings import SecretRef
-from customhouse.wire.answers import DETAIL_CHARACTERS, judge_status
+from customhouse.wire.answers import DETAIL_CHARACTERS, detail, judge_status
 from customhouse.wire.shapes import canonical, iso, segment
 
 SEGMENT_EVENT_BYTES = 32_000
@@ -35,6 +35,8 @@ SEGMENT_EVENT_BYTES = 32_000
 SEGMENT_BATCH_BYTES = 500_000
 SEGMENT_BATCH_EVENTS = 2500
 _BATCH_PATH = "/v1/batch"
+_SHORTEST_SECRET = 4
+"""Characters; anything shorter is a word of the language as well."""
 _FRAME_BYTES = 120
 """Room for what stands around the events of a body."""
 
@@ -129,8 +131,7 @@ class Webhook:
         if self._is_segment and write_key:
             basic = b64encode(f"{write_key.reveal()}:".encode()).decode()
             self._headers["authorization"] = Secret(f"Basic {basic}")
-        known = [secret, write_key, *self._headers.values()]
-        self._secrets = sorted({each.reveal() for each in known if each and each.reveal()}, key=len, reverse=True)
+        self._secrets = _texts([secret, write_key, *self._headers.values()])
         most = SEGMENT_BATCH_EVENTS if self._is_segment else config.batch_events
         room = SEGMENT_BATCH_BYTES if self._is_segment else config.batch_bytes
         self.limits = PackLimits(min(config.batch_events, most), min(config.batch_bytes, room))
@@ -163,7 +164,8 @@ class Webhook:
 
     def weigh(self, parcel: Parcel, response: Response) -> list[Receipt]:
         """Say what the answer means for each event. The destination's words come back without our secrets."""
-        overall = self._clean(judge_status(response))
+        response = self._clean(response)
+        overall = judge_status(response)
         count = len(parcel.events)
         if not isinstance(overall, Delivered) or response.body.lstrip()[:1] != b"{":
             return [overall] * count
@@ -173,11 +175,10 @@ class Webhook:
             return [overall] * count
         named = _named(answer.errors, count)
         if named:
-            failed = {each.index: self._clean(_receipt(each)) for each in named}
+            failed = {each.index: _receipt(each) for each in named}
             return [failed.get(nth, overall) for nth in range(count)]
         if answer.success is False or answer.error or answer.errors:
-            words = response.body.decode("utf-8", "replace")[:DETAIL_CHARACTERS]
-            return [self._clean(Retry("server_error", detail=f"{response.status} with an error: {words}"))] * count
+            return [Retry("server_error", detail=f"an error inside: {detail(response)}")] * count
         return [overall] * count
 
     def _parcel(self, events: list[Event], texts: list[bytes], now: int) -> Parcel:
@@ -193,18 +194,25 @@ class Webhook:
         headers += [(name.lower(), value.reveal()) for name, value in self._headers.items()]
         return Parcel(tuple(events), "POST", self._url, tuple(headers), body)
 
-    def _clean(self, receipt: Receipt) -> Receipt:
-        """Cut our own secrets out of the destination's words, should it repeat them."""
-        words = receipt.detail
+    def _clean(self, response: Response) -> Response:
+        """Cut our own secrets out of an answer that repeats them, before anybody keeps a part of it."""
+        body = response.body
         for secret in self._secrets:
-            words = words.replace(secret, "…")
-        return receipt if words == receipt.detail else msgspec.structs.replace(receipt, detail=words)
+            body = body.replace(secret, "…".encode())
+        return response if body == response.body else msgspec.structs.replace(response, body=body)
 
 
 def sign(secret: Secret, body: bytes, seconds: int) -> str:
     """Return `t=<seconds>,v1=<hex>`: HMAC-SHA256 of the seconds, a full stop and the body."""
     digest = hmac.new(secret.reveal().encode(), b"%d.%b" % (seconds, body), hashlib.sha256).hexdigest()
     return f"t={seconds},v1={digest}"
+
+
+def _texts(secrets: Iterable[Secret | None]) -> list[bytes]:
+    """Return what must not stand in any answer we keep: each secret, and what follows a scheme such as `Basic`."""
+    whole = [secret.reveal() for secret in secrets if secret]
+    parts = {part for text in whole for part in (text, text.partition(" ")[2])}
+    return sorted((part.encode() for part in parts if len(part) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 def _idempotency_key(name: str, events: Sequence[Event]) -> str:
