@@ -15,8 +15,8 @@ from customhouse.collector.config import LimitsConfig, ListenConfig, SourceConfi
 from customhouse.console.config import ConsoleConfig
 from customhouse.destinations.webhook import WebhookConfig
 from customhouse.model.errors import Misconfigured, Problem
-from customhouse.plan.plan import Plan
 from customhouse.plan.load import load as load_plan
+from customhouse.plan.plan import Plan
 from customhouse.settings import SecretRef, decode, load_yaml
 from customhouse.stages.clock import ClockConfig
 from customhouse.stages.dedupe import DedupeConfig

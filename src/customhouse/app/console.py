@@ -1,6 +1,4 @@
-"""
-The console process, put together: it reads what the others wrote and shows it.
-"""
+"""The console process, put together: it reads what the others wrote and shows it."""
 
 import asyncio
 import time

@@ -1,6 +1,4 @@
-"""
-The delivery process, put together: one lane per destination, the trail's own lane, and the jobs about rejected events.
-"""
+"""The delivery process, put together: one lane per destination, the trail's own lane, and the jobs about rejected events."""
 
 import asyncio
 import random

@@ -1,12 +1,12 @@
 """The one road every event travels, in the order it travels it. Order is meaning: read each line with its question."""
 
-from customhouse.plan.plan import Plan
 from msgspec import Struct
 
 from customhouse.app.configuration import Configuration
 from customhouse.model.contracts import Stage, WireProtocol
 from customhouse.model.outcome import Versions
 from customhouse.pipeline.judgement import Road
+from customhouse.plan.plan import Plan
 from customhouse.protocols.rudderstack import RudderStack
 from customhouse.protocols.segment import Segment
 from customhouse.stages.clock import Clock

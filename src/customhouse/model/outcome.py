@@ -15,6 +15,8 @@ class Drop(Struct, frozen=True):
 
     reason: str
     detail: str = ""
+    flags: tuple[str, ...] = ()
+    """Documented words about what is remarkable; they join the event's own in its trail."""
 
 
 class Quarantine(Struct, frozen=True):

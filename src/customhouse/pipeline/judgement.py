@@ -153,6 +153,7 @@ def _trail_row(one: Judged) -> TrailRow:
     fate, stage = _account(outcome), one.verdict.stage
     detail = "" if isinstance(outcome, Event) else outcome.detail
     envelope = one.envelope
+    flags = outcome.flags if isinstance(outcome, Drop) else ()
     if event is None:
         return TrailRow(
             event_id(envelope.id, one.letter.nth), one.position, "", envelope.source, "", "", envelope.received_at,
@@ -160,7 +161,7 @@ def _trail_row(one: Judged) -> TrailRow:
         )  # fmt: skip  # one line of fields reads better than fifteen
     return TrailRow(
         event.id, event.position, event.message_id, event.source, event.type, event.name, event.received_at,
-        event.occurred_at or event.received_at, event.original_at, fate, stage, detail, event.flags,
+        event.occurred_at or event.received_at, event.original_at, fate, stage, detail, event.flags + flags,
         event.schema_version, event.routes,
     )  # fmt: skip  # as above
 

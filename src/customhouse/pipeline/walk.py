@@ -12,6 +12,7 @@ from typing import cast
 from msgspec import Struct
 
 from customhouse.model.contracts import Reconsidering, Stage
+from customhouse.model.errors import CustomhouseError
 from customhouse.model.event import Event
 from customhouse.model.outcome import Outcome, Quarantine, Scope
 
@@ -71,6 +72,8 @@ def _judge(stage: Stage, events: list[Event], scope: Scope) -> list[Outcome]:
     """Run a stage on a batch; should it fail, on each event by itself."""
     try:
         outcomes = stage.judge(events, scope)
+    except CustomhouseError:
+        raise  # not the event's doing: the disk, or damage; the batch is tried again or the process ends
     except Exception:  # noqa: BLE001  # whatever a stage's bug is, it harms one event and no other
         return [_judge_alone(stage, event, scope) for event in events]
     if len(outcomes) != len(events):
@@ -82,6 +85,8 @@ def _judge_alone(stage: Stage, event: Event, scope: Scope) -> Outcome:
     """Run a stage on one event; quarantine it when that fails. The exception's text may hold data, so only its kind is told."""
     try:
         outcomes = stage.judge([event], scope)
+    except CustomhouseError:
+        raise
     except Exception as error:  # noqa: BLE001  # see above
         return Quarantine("poison", f"{type(error).__name__} in stage {stage.name}")
     if len(outcomes) != 1:

@@ -114,7 +114,7 @@ def _verdict(event: Event, word: int, fingerprint: int) -> Drop | None:
     if position > event.position and not replayed:
         return None
     detail = f"of the event at position {position}"
-    return Drop(DUPLICATE, detail if same else f"{CONFLICT}: {detail}")
+    return Drop(DUPLICATE, detail, () if same else (CONFLICT,))
 
 
 class Dedupe:

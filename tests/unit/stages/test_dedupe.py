@@ -92,7 +92,7 @@ def test_a_resend_with_another_content_is_flagged():
     stage = dedupe()
     settle(stage, [event(1)])
     (drop,) = stage.judge([event(2, fingerprint=2)], SCOPE)
-    assert drop == Drop(DUPLICATE, "duplicate_conflict: of the event at position 1")
+    assert drop == Drop(DUPLICATE, "of the event at position 1", (CONFLICT,))
 
 
 def test_within_a_batch_the_first_counts():
@@ -100,7 +100,7 @@ def test_within_a_batch_the_first_counts():
     first, second, third, fourth = dedupe().judge(events, SCOPE)
     assert (first, fourth) == (events[0], events[3])
     assert second == Drop(DUPLICATE, "of the event at position 1")
-    assert third == Drop(DUPLICATE, "duplicate_conflict: of the event at position 1")
+    assert third == Drop(DUPLICATE, "of the event at position 1", (CONFLICT,))
 
 
 def test_sources_do_not_share_ids():
@@ -151,7 +151,7 @@ def test_a_repaired_event_owns_the_id():
     stage = dedupe()
     settle(stage, [event(1)], BAD)
     settle(stage, [event(2, fingerprint=2)])
-    assert stage.judge([event(3)], SCOPE) == [Drop(DUPLICATE, "duplicate_conflict: of the event at position 2")]
+    assert stage.judge([event(3)], SCOPE) == [Drop(DUPLICATE, "of the event at position 2", (CONFLICT,))]
 
 
 def test_a_replay_leaves_quarantine():
@@ -174,7 +174,7 @@ def test_a_replay_comes_too_late_when_the_id_has_been_accepted_meanwhile():
     settle(stage, [event(1)], BAD)
     settle(stage, [event(2, fingerprint=2)])
     (drop,) = stage.judge([event(1, replay_of=1)], SCOPE)
-    assert drop == Drop(DUPLICATE, "duplicate_conflict: of the event at position 2")
+    assert drop == Drop(DUPLICATE, "of the event at position 2", (CONFLICT,))
 
 
 def test_dropped_on_purpose_by_a_later_stage_is_accepted():
@@ -203,7 +203,7 @@ def test_what_was_learnt_may_be_remembered_twice_and_in_any_order():
     late = dedupe()
     for memory in [*memories()][::-1] * 2:
         late.remember(memory)
-    assert late.judge([event(4)], SCOPE) == [Drop(DUPLICATE, "duplicate_conflict: of the event at position 3")]
+    assert late.judge([event(4)], SCOPE) == [Drop(DUPLICATE, "of the event at position 3", (CONFLICT,))]
 
 
 def test_a_batch_of_duplicates_teaches_nothing():
@@ -255,7 +255,7 @@ def test_reconsidering_corrects_who_a_duplicate_is_told_to_be_of():
     (outcomes[1],) = stage.judge([events[1]], SCOPE)
     assert stage.reconsider(events, outcomes, SCOPE) == [2]
     (outcomes[2],) = stage.judge([events[2]], SCOPE)
-    assert outcomes[2] == Drop(DUPLICATE, "duplicate_conflict: of the event at position 2")
+    assert outcomes[2] == Drop(DUPLICATE, "of the event at position 2", (CONFLICT,))
     assert stage.reconsider(events, outcomes, SCOPE) == []
 
 
