@@ -21,6 +21,8 @@ SPEC_TYPES = {kind: kind for kind in ("track", "identify", "page", "screen", "gr
 _EMPTY = b"{}"
 _ABSENT = Raw(_EMPTY)
 _OPEN_BRACE = ord("{")
+_NO_OBJECT = "a JSON object was expected"
+_FLAWS = {"event_unreadable": _NO_OBJECT}
 
 
 class Dialect(Struct, frozen=True):
@@ -105,7 +107,7 @@ class _Reader:
     def read(self, letter: Letter, position: int) -> Event | Quarantine:
         """Read one letter."""
         if letter.flaw:
-            return Quarantine(letter.flaw, f"{len(letter.body)} bytes")
+            return Quarantine(letter.flaw, _FLAWS.get(letter.flaw) or f"{len(letter.body)} bytes")
         if self.fault:
             return self.fault
         try:
@@ -213,11 +215,11 @@ def _decode(body: bytes) -> tuple[_Spec, tuple[str, ...], tuple[bytes, bytes, by
         pass
     read = lenient.loads(body)
     if read is None or not isinstance(read[0], dict):
-        raise _Odd("event_unreadable", "a JSON object was expected")
+        raise _Odd("event_unreadable", _NO_OBJECT)
     try:
         spec = _spec(lenient.dumps(read[0]))
     except (ValueError, RecursionError):
-        raise _Odd("event_unreadable", "a JSON object was expected") from None
+        raise _Odd("event_unreadable", _NO_OBJECT) from None
     return spec, ("json_repaired",), _parts(spec)
 
 
