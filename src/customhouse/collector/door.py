@@ -1,0 +1,268 @@
+"""
+The door: who is asking, in whose words, is it acceptable, and then into the log before anybody says yes.
+
+It knows no protocol by name. What a request means, its protocol says; the door finds the source, unpacks the body,
+notes the facts of receipt, and makes sure that what is not taken is counted with its reason.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import xxhash
+from msgspec import Struct
+
+from customhouse.collector import cors
+from customhouse.collector.answers import problem
+from customhouse.collector.commit import UNKNOWN_SOURCE, Commit, Places
+from customhouse.collector.config import LimitsConfig, SourceConfig
+from customhouse.collector.facts import Facts
+from customhouse.collector.host import Answer
+from customhouse.collector.mint import Mint
+from customhouse.collector.probes import Age, Probes
+from customhouse.collector.routes import Entry, Routes
+from customhouse.collector.sources import Register, Source
+from customhouse.model.contracts import Opened, Refusal, WireProtocol
+from customhouse.model.envelope import Envelope, Letter, event_id
+from customhouse.model.http import Reply, Request
+from customhouse.wire.compression import inflate
+from customhouse.wire.ids import hex_id
+
+_NOT_FOUND = problem(404, "not_found", "Nothing is served at this path.")
+_RETRY_AFTER = {"too_busy": 1, "log_unavailable": 5, "draining": 2, "disk_low": 30}
+"""Seconds to wait for what passes by itself."""
+_DETAILS = {
+    "missing_write_key": "no write key in header, query or body",
+    "unknown_write_key": "no source has this write key",
+    "source_disabled": "the source is switched off",
+    "body_too_large": "the body is over the limit",
+    "body_not_json": "the body cannot be kept as it is",
+    "too_busy": "more is waiting for the disk than may be held",
+    "log_unavailable": "the events could not be made durable",
+    "draining": "the server is closing",
+    "disk_low": "the disk is nearly full",
+}
+_OVERHEAD = 1024
+"""Bytes of memory a request takes besides its body, about."""
+
+
+class Family(Struct, frozen=True):
+    """Which protocol reads a route that several serve, when the source leaves it open."""
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    """Says of an unpacked body whether it comes from this family's SDKs."""
+
+
+def _nobody_knows() -> float | None:
+    return None
+
+
+class About(Struct, frozen=True):
+    """What the door says of the house it belongs to."""
+
+    version: str = ""
+    oldest_undelivered: Age = _nobody_knows
+
+
+class Door:
+    """Answers every request of one listening address. Belongs to one event loop; `reload` is called on it, too."""
+
+    def __init__(
+        self,
+        protocols: Sequence[WireProtocol],
+        commit: Commit,
+        register: Register,
+        *,
+        families: Sequence[Family] = (),
+        about: About = About(),  # noqa: B008 (frozen)
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Serve protocols in order of preference; `clock` tells nanoseconds since 1970."""
+        self._routes = Routes(protocols)
+        self._commit = commit
+        self._families = families
+        self._probes = Probes(commit, about.version, about.oldest_undelivered)
+        self._clock = clock
+        self._mint = Mint()
+        self._facts = Facts()
+        self._swap(register)
+
+    def reload(self, sources: Mapping[str, SourceConfig], limits: LimitsConfig, config: int) -> None:
+        """Judge all later requests by this configuration, and write its number into all later frames."""
+        self._swap(Register(sources, limits, config))
+
+    def _swap(self, register: Register) -> None:
+        self._register = register
+        self.body_bytes = register.limits.body_bytes
+        """The largest body taken, still compressed."""
+        self._commit.config = register.config
+
+    # Finding the way.
+
+    def handle(self, request: Request) -> Answer:
+        """Answer a whole request, at once or when its events are durable."""
+        methods = self._routes.methods(request.path)
+        entries = methods.get(request.method) if methods is not None else None
+        if entries is None:
+            return self._aside(request)
+        entry, key = self._key(entries, request)
+        source = self._register.find(key) if key else None
+        if source is None and key:
+            return self._refused(request, entry, None, "unknown_write_key")
+        if source is not None and not source.enabled:
+            return self._refused(request, self._pinned(entries, source) or entry, source, "source_disabled")
+        if entry.route.ingest:
+            return self._ingest(request, entries, source)
+        if source is None:
+            return self._refused(request, entry, None, "missing_write_key")
+        reply = entry.protocol.answer(request, entry.route, key)
+        return _with(reply, cors.headers_for(request) or (("Vary", "Origin"),))
+
+    def refuse(self, request: Request, reason: str) -> Reply:
+        """Refuse, in the words of its protocol, a request whose body is not read; count it for its source."""
+        methods = self._routes.methods(request.path)
+        entries = methods.get(request.method) if methods is not None else None
+        if not entries:
+            status = 413 if reason == "body_too_large" else 503
+            return _with(problem(status, reason, _DETAILS[reason]), cors.headers_for(request))
+        entry, key = self._key(entries, request)
+        source = self._register.find(key) if key else None
+        if source is not None:
+            entry = self._pinned(entries, source) or entry
+        return self._refused(request, entry, source, reason)
+
+    def _aside(self, request: Request) -> Reply:
+        """Answer what no protocol serves: preflights, probes, wrong methods, unknown paths."""
+        method, path = request.method, request.path
+        if method == "OPTIONS":
+            return cors.preflight(request)
+        probe = self._probes.find(path)
+        methods = self._routes.methods(path)
+        if method == "HEAD" and methods is not None and "GET" in methods:
+            answer = self.handle(Request("GET", path, request.query, request.headers, request.body, request.peer))
+            return answer if isinstance(answer, Reply) else _NOT_FOUND
+        if probe is not None and method in {"GET", "HEAD"}:
+            reply = probe()
+        elif probe is None and methods is None:
+            reply = _NOT_FOUND
+        else:
+            known = {"GET"} if probe is not None else set(methods or ())
+            allowed = sorted(known | {"OPTIONS"} | ({"HEAD"} if "GET" in known else set()))
+            headers = (("Allow", ", ".join(allowed)),)
+            reply = problem(405, "method_not_allowed", "This path is served with other methods.", headers)
+        return _with(reply, cors.headers_for(request))
+
+    # Finding out who it is.
+
+    def _key(self, entries: tuple[Entry, ...], request: Request) -> tuple[Entry, str]:
+        for entry in entries:
+            key = entry.protocol.key(request, entry.route)
+            if key:
+                return entry, key
+        return entries[0], ""
+
+    def _pinned(self, entries: tuple[Entry, ...], source: Source | None) -> Entry | None:
+        """Return the reading a source's own family has of a route, if it has one."""
+        if source is None or not source.family:
+            return None
+        return next((entry for entry in entries if entry.protocol.name == source.family), None)
+
+    def _entry(self, entries: tuple[Entry, ...], source: Source | None, body: bytes) -> Entry:
+        """Choose who reads a body: the source's family, the only one there is, the one that knows it, the first."""
+        if len(entries) == 1:
+            return entries[0]
+        pinned = self._pinned(entries, source)
+        if pinned is not None:
+            return pinned
+        for family in self._families:
+            for entry in entries:
+                if entry.protocol.name == family.name and family.recognises(body):
+                    return entry
+        return entries[0]
+
+    # Taking it in.
+
+    def _ingest(self, request: Request, entries: tuple[Entry, ...], source: Source | None) -> Answer:
+        limits = self._register.limits
+        body = inflate(request.body, request.headers.get("content-encoding", ""), limits)
+        if isinstance(body, Refusal):
+            return self._say_no(request, self._pinned(entries, source) or entries[0], source, body)
+        request.body = body
+        entry = self._entry(entries, source, body)
+        opened = entry.protocol.open(request, entry.route, limits)
+        if isinstance(opened, Refusal):
+            return self._say_no(request, entry, source, opened)
+        if source is not None:
+            return self._submit(request, entry, source, opened)
+        return self._introduced(request, entries, entry, opened)
+
+    def _introduced(self, request: Request, entries: tuple[Entry, ...], entry: Entry, opened: Opened) -> Answer:
+        """Take in a request that only its body says whose it is, so that it was opened before anybody knew."""
+        source = self._register.find(opened.write_key)
+        if source is None:
+            return self._refused(request, entry, None, "unknown_write_key" if opened.write_key else "missing_write_key")
+        pinned = self._pinned(entries, source) or entry
+        if not source.enabled:
+            return self._refused(request, pinned, source, "source_disabled")
+        if pinned is not entry:
+            again = pinned.protocol.open(request, pinned.route, self._register.limits)
+            if isinstance(again, Refusal):
+                return self._say_no(request, pinned, source, again)
+            opened = again
+        return self._submit(request, pinned, source, opened)
+
+    def _submit(self, request: Request, entry: Entry, source: Source, opened: Opened) -> Answer:
+        now = self._clock()
+        id_ = self._mint.id(now)
+        facts = self._facts.of(request)
+        head = (id_, source.name, entry.protocol.name, entry.route.word, now // 1000, opened.sent_at, opened.shared)
+        partitions = self._commit.terms.partitions
+        if partitions == 1:
+            parts = [(0, Envelope(*head, facts, opened.letters))]
+        else:
+            split = _split(id_, opened.letters, partitions)
+            parts = [(partition, Envelope(*head, facts, letters)) for partition, letters in split.items()]
+        headers = cors.headers_for(request)
+
+        def answer(outcome: Places | str) -> Reply:
+            if isinstance(outcome, str):
+                return self._refused(request, entry, source, outcome)
+            accepted = entry.accepted
+            receipt = (cors.RECEIPT_HEADER, _receipt(id_, outcome))
+            return Reply(accepted.status, accepted.body, accepted.content_type, (*accepted.headers, receipt, *headers))
+
+        taken = self._commit.submit(parts, len(request.body) + _OVERHEAD, answer)
+        return self._refused(request, entry, source, taken) if isinstance(taken, str) else taken
+
+    # Saying no.
+
+    def _refused(self, request: Request, entry: Entry, source: Source | None, reason: str) -> Reply:
+        refusal = Refusal(reason, _DETAILS.get(reason, ""), _RETRY_AFTER.get(reason, 0))
+        return self._say_no(request, entry, source, refusal)
+
+    def _say_no(self, request: Request, entry: Entry, source: Source | None, refusal: Refusal) -> Reply:
+        if entry.route.ingest:
+            self._commit.refuse(source.name if source is not None else UNKNOWN_SOURCE, refusal.reason)
+        return _with(entry.protocol.refused(refusal, entry.route), cors.headers_for(request))
+
+
+def _with(reply: Reply, headers: cors.Headers) -> Reply:
+    """Return a reply with more headers."""
+    return Reply(reply.status, reply.body, reply.content_type, reply.headers + headers) if headers else reply
+
+
+def _split(id_: bytes, letters: Sequence[Letter], partitions: int) -> dict[int, list[Letter]]:
+    """Return the letters of each partition, in order; those without an order key go by their own id."""
+    split: dict[int, list[Letter]] = {}
+    for letter in letters:
+        key = letter.order_key.encode("utf-8", "surrogatepass") if letter.order_key else event_id(id_, letter.nth)
+        split.setdefault(xxhash.xxh3_64_intdigest(key) % partitions, []).append(letter)
+    return split
+
+
+def _receipt(id_: bytes, places: Places) -> str:
+    """Return where the events of an envelope stand: `<partition>:<first position>+<count>[,…]; id=<envelope id>`."""
+    text = ""
+    for partition, first, count in places:
+        text += f"{',' if text else ''}{partition}:{first}+{count}"
+    return f"{text}; id={hex_id(id_)}"

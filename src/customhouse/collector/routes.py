@@ -1,0 +1,65 @@
+"""
+Which protocols serve a path: exact paths from one dictionary, paths with a `{}` segment from a short list.
+
+A path is served with and without a trailing slash; there are no redirects, because a redirect turns a POST into a GET
+in most SDKs.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from customhouse.model.contracts import Route, WireProtocol
+from customhouse.model.http import Reply
+
+
+class Entry(Struct, frozen=True):
+    """One protocol's offer to serve one method of one path."""
+
+    protocol: WireProtocol
+    route: Route
+    accepted: Reply
+    """What it says to every request it takes."""
+
+
+Methods = dict[str, tuple[Entry, ...]]
+
+
+class Routes:
+    """All routes of all protocols, looked up by path."""
+
+    def __init__(self, protocols: Sequence[WireProtocol]) -> None:
+        """Lay out the table. Where paths are shared, the order of the protocols is the order of preference."""
+        self._exact: dict[str, Methods] = {}
+        self._patterns: list[tuple[list[str], Methods]] = []
+        for protocol in protocols:
+            for route in protocol.routes:
+                accepted = protocol.accepted(route) if route.ingest else Reply(200)
+                self._add(Entry(protocol, route, accepted))
+
+    def _add(self, entry: Entry) -> None:
+        path = entry.route.path
+        if "{}" in path:
+            segments = path.split("/")
+            methods = next((found for known, found in self._patterns if known == segments), None)
+            if methods is None:
+                self._patterns.append((segments, methods := {}))
+        else:
+            methods = self._exact.setdefault(path, {})
+            self._exact[f"{path}/"] = methods
+        methods[entry.route.method] = (*methods.get(entry.route.method, ()), entry)
+
+    def methods(self, path: str) -> Methods | None:
+        """Return who serves which method of a path; None when nobody knows the path."""
+        found = self._exact.get(path)
+        return found if found is not None or not self._patterns else self._match(path)
+
+    def _match(self, path: str) -> Methods | None:
+        segments = path.removesuffix("/").split("/")
+        for pattern, methods in self._patterns:
+            if len(pattern) == len(segments) and all(
+                segment if expected == "{}" else expected == segment
+                for expected, segment in zip(pattern, segments, strict=True)
+            ):
+                return methods
+        return None
