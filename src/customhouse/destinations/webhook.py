@@ -107,6 +107,8 @@ def problems(config: WebhookConfig, place: str) -> list[Problem]:
         found.append(Problem(f"{place}.write_key", "is missing, and `format: segment` needs it"))
     bad = [name for name in config.headers if not name or not name.replace("-", "").replace("_", "").isalnum()]
     found += [Problem(f"{place}.headers.{name}", "is not a header's name") for name in bad]
+    broken = [name for name, value in config.headers.items() if any(each in value[:] for each in "\r\n\0")]
+    found += [Problem(f"{place}.headers.{name}", "holds a line break") for name in broken]
     return found
 
 
