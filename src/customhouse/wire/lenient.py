@@ -80,9 +80,9 @@ def _huge(alike: bytes) -> bool:
 
     It is too large only with three digits in its exponent, or two and very many before it: two strings to search for.
     """
-    if _FAR_TOO_LONG in alike:
+    # For needles as short as these CPython searches twice as fast from the end.
+    if alike.rfind(_FAR_TOO_LONG) >= 0:
         return True
-    # For so short a needle CPython searches twice as fast from the end.
     at = alike.rfind(b"0e000")
     while at >= 0:
         # Hexadecimal ids hold this too; before a number stands punctuation or a blank.
