@@ -56,7 +56,7 @@ def process(kind: Kind, root: WorkspaceOption = HERE, data: DataOption = "", log
     with errors_in_words():
         logger = open_log(kind, level=_level(log_level))
         adopt_stdlib(logger)
-        running = Process(workspace(root, data), kind, logger, Meter(kind), from_environment(os.environ))
+        running = Process(workspace(root, data), kind, logger, Meter(kind), from_environment(os.environ, kind))
         start = _part(kind)
         gc.collect()
         gc.freeze()
