@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from customhouse.app.checks import check
 from customhouse.app.workspace import CONFIG_FILE, Workspace
 from customhouse.collector.config import LimitsConfig, ListenConfig, SourceConfig
 from customhouse.console.config import ConsoleConfig
@@ -17,10 +18,10 @@ from customhouse.destinations.webhook import WebhookConfig
 from customhouse.model.errors import Misconfigured, Problem
 from customhouse.plan.load import load as load_plan
 from customhouse.plan.plan import Plan
-from customhouse.settings import SecretRef, decode, load_yaml
+from customhouse.settings import decode, load_yaml
 from customhouse.stages.clock import ClockConfig
 from customhouse.stages.dedupe import DedupeConfig
-from customhouse.stages.routing import RouteConfig, check_routes
+from customhouse.stages.routing import RouteConfig
 from customhouse.stages.validation import PlanConfig
 from customhouse.warehouses.lake import LakeConfig
 
@@ -89,9 +90,7 @@ def read(workspace: Workspace, overrides: Mapping[str, Any]) -> tuple[dict[str, 
         for path, value in overrides.items():
             _put(data, path.split("."), value)
         configuration, more = decode(Configuration, data, CONFIG_FILE)
-        found = [*found, *more]
-    if configuration is not None:
-        found = [*found, *check(configuration)]
+        found = [*found, *more, *check(data, workspace.root)]
     plan: Plan | None = None
     try:
         plan = load_plan(workspace.plan)
@@ -102,27 +101,6 @@ def read(workspace: Workspace, overrides: Mapping[str, Any]) -> tuple[dict[str, 
             found or [Problem(CONFIG_FILE, "the file holds no configuration", "see `customhouse init`")]
         )
     return data, configuration, plan
-
-
-def check(configuration: Configuration) -> list[Problem]:
-    """Return what is wrong with a configuration although every word of it can be read."""
-    problems = list(check_routes(configuration.routes, tuple(configuration.destinations), f"{CONFIG_FILE}: routes"))
-    seen: dict[str, str] = {}
-    for name, source in configuration.sources.items():
-        if (other := seen.setdefault(source.write_key, name)) != name:
-            message = f"sources {other} and {name} have the same write key"
-            problems.append(Problem(f"{CONFIG_FILE}: sources.{name}.write_key", message, "give each source its own"))
-    if configuration.retention.owed_days <= configuration.dedupe.window_days:
-        hint = f"set it to {configuration.dedupe.window_days + 1} or more, or shorten dedupe.window_days"
-        message = "the owed log must outlive the dedupe window: after damage, the index of ids is rebuilt from it"
-        problems.append(Problem(f"{CONFIG_FILE}: retention.owed_days", message, hint))
-    lakes = [name for name, each in configuration.destinations.items() if isinstance(each, LakeConfig)]
-    if len(lakes) > 1:
-        message = f"there is one lake; {', '.join(lakes)} are several"
-        problems.append(
-            Problem(f"{CONFIG_FILE}: destinations.{lakes[1]}", message, "keep one destination of type lake")
-        )
-    return problems
 
 
 def warnings(configuration: Configuration) -> list[Problem]:
@@ -144,6 +122,3 @@ def _put(data: dict[str, Any], path: list[str], value: Any) -> None:
             return  # decoding reports what stands here instead
         data = below
     data[path[-1]] = value
-
-
-__all__ = ["Configuration", "DestinationConfig", "RetentionConfig", "SecretRef", "check", "read", "warnings"]

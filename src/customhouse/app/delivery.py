@@ -17,7 +17,7 @@ from customhouse.delivery.feed import Feed
 from customhouse.delivery.lane import Lane, Tools
 from customhouse.delivery.main import Carrier, Delivery
 from customhouse.delivery.sender import HttpSender
-from customhouse.delivery.settle import Settler, marks
+from customhouse.delivery.settle import Settler
 from customhouse.destinations.webhook import Webhook, WebhookConfig
 from customhouse.ledger.trail import TrailTables
 from customhouse.log.embedded import EmbeddedLog
@@ -66,10 +66,10 @@ class House:
 
     def floors(self, log: EmbeddedLog) -> dict[str, int]:
         """Return by log and partition the position up to which neither a lane nor the trail needs anything."""
-        settled = marks(self._tools.settler.state)
+        settler = self._tools.settler
         found = {}
         for partition in log.partitions(OWED_TOPIC):
-            reached = [settled[lane, partition].upto if (lane, partition) in settled else -1 for lane in self._made]
+            reached = [settler.mark(lane, partition).upto for lane in self._made]
             found[f"{OWED_TOPIC}/{partition}"] = min([*reached, self.trail.upto(OWED_TOPIC, partition)])
         found[f"{RECEIPTS_TOPIC}/0"] = self.trail.upto(RECEIPTS_TOPIC, 0)
         return found
@@ -134,8 +134,9 @@ def _reload(process: Process, delivery: Delivery, house: House) -> None:
         process.logger.error("delivery.reload_refused", reason=type(error).__name__)
         return
     delivery.reload(lanes)
-    for name in rules.configuration.destinations:
-        delivery.resume(name)
+    for name, health in delivery.health().items():
+        if health.get("state") == "parked":  # a reload is how somebody says that credentials were mended
+            delivery.resume(name)
     process.announce(rules.versions.config)
 
 
