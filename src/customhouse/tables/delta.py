@@ -145,6 +145,7 @@ class DeltaFolder:
         self._smalls.add(msgspec.structs.replace(merged, statistics=""))
         due = self._clock() + self._upkeep.keep_seconds
         self._bin.extend((due, self.folder / file.path) for file in files)
+        pa.default_memory_pool().release_unused()  # or the process keeps what its largest merges took, several times
 
     def _commit(self, kind: str, actions: list[dict[str, Any]], notes: Notes, files: list[DataFile]) -> None:
         """Write a commit; on any doubt about what the log says now, read it again before the next one."""
@@ -159,7 +160,8 @@ class DeltaFolder:
         self._stale = False
 
     def _load(self) -> None:
-        """Read the table's state from its log."""
+        """Read the table's state from its log, and make durable what is believed of it from now on."""
+        sync(self.folder / "_delta_log")
         table = _open(self.folder, self._shape)
         self._version = table.version()
         self._noted, self._notes = self._commits.notes()
