@@ -184,7 +184,7 @@ class Caller(asyncio.Protocol):
         else:
             self.transport.close()
 
-    def connection_lost(self, exc) -> None:
+    def connection_lost(self, exc) -> None:  # noqa: ARG002 (the transport's signature)
         self.done.set()
 
 

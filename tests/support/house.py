@@ -27,6 +27,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 60.0
 CLI_SECONDS = 60.0
 _LOG_TAIL = 12_000
+_CUSTOMHOUSE = (sys.executable, "-m", "customhouse.cli.main")
 
 _houses: "weakref.WeakSet[House]" = weakref.WeakSet()
 
@@ -57,6 +58,16 @@ class House:
         for name, event in (plan or {}).items():
             self.plan(name, event)
         _houses.add(self)
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """Take over a workspace that is there already, as it is."""
+        path = folder / "customhouse.yaml"
+        text = path.read_text()
+        house = cls(folder)
+        path.write_text(text)
+        house.configuration = yaml.safe_load(text)
+        return house
 
     def __enter__(self) -> Self:
         """Start, unless a test has done so with faults."""
@@ -96,7 +107,7 @@ class House:
         for kind in KINDS:
             self._said(kind).unlink(missing_ok=True)
         chosen = self._port if port is None else port
-        command = [*self._command("run"), "--port", str(chosen), "--console-port", "0"]
+        command = [*_CUSTOMHOUSE, "run", "--workspace", str(self.folder), "--port", str(chosen), "--console-port", "0"]
         variables = _environment() | ({"CUSTOMHOUSE_FAULTS": faults} if faults else {}) | environment
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -192,10 +203,7 @@ class House:
 
     def cli(self, *args: str, timeout: float = CLI_SECONDS, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `customhouse VERB … --workspace FOLDER`."""
-        return subprocess.run(
-            self._command(*args), cwd=self.folder, env=_environment() | environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+        return customhouse(*args, "--workspace", str(self.folder), timeout=timeout, **environment)
 
     def cli_json(self, *args: str, codes: tuple[int, ...] = (0,)) -> Any:
         """Run a verb with `--json`, insist on its exit code, and return what it printed."""
@@ -251,9 +259,6 @@ class House:
 
     # Inside.
 
-    def _command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "customhouse.cli.main", *args, "--workspace", str(self.folder)]
-
     def _said(self, kind: str) -> Path:
         return self.data / "run" / f"{kind}.json"
 
@@ -270,6 +275,16 @@ class House:
         )
         pairs = [line.split() for line in listed.stdout.splitlines()]
         return [int(pid) for pid, parent in pairs if parent == str(self._process.pid)]
+
+
+def customhouse(
+    *args: str, folder: Path | None = None, timeout: float = CLI_SECONDS, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder, with nothing of our own environment but what is general."""
+    return subprocess.run(
+        [*_CUSTOMHOUSE, *args], cwd=folder, env=_environment() | environment, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
 
 
 def free_port() -> int:

@@ -13,9 +13,9 @@ from customhouse.app.lanes import publish
 from customhouse.app.process import Process
 from customhouse.app.rules import newest
 from customhouse.delivery.bulk import LakeLane, TrailConfig, TrailLane
-from customhouse.delivery.feed import Feed
 from customhouse.delivery.lane import Lane, Tools
 from customhouse.delivery.main import Carrier, Delivery
+from customhouse.delivery.reading.feed import Feed
 from customhouse.delivery.sender import HttpSender
 from customhouse.delivery.settle import Settler
 from customhouse.destinations.webhook import Webhook, WebhookConfig

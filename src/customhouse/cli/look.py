@@ -129,7 +129,7 @@ def _read(log: EmbeddedLog, partition: int, after: dict[int, int]) -> list[tuple
 
 def _line(owed: OwedFrame, row: TrailRow, *, good: bool, as_json_: bool) -> None:
     if as_json_:
-        document = {"judged_at": owed.now, "good": good, **msgspec.to_builtins(row), "id": hex_id(row.id)}
+        document = {"judged_at": owed.now, "good": good, **msgspec.structs.asdict(row), "id": hex_id(row.id)}
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
         sys.stdout.flush()
         return

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
 
-from customhouse.delivery.feed import Feed
-from customhouse.delivery.intake import Intake, Lost
+from customhouse.delivery.reading.feed import Feed
+from customhouse.delivery.reading.intake import Intake, Lost
 from customhouse.delivery.receipts import Step, loss_frame
+from customhouse.delivery.retry.verdicts import Item
 from customhouse.delivery.rounds import Rounds
 from customhouse.delivery.settle import Mark, Settler, marks
-from customhouse.delivery.verdicts import Item
 from customhouse.ledger.trail import TrailTables
 from customhouse.model.contracts import Fault, Log, Warehouse, no_fault
 from customhouse.model.frames import (

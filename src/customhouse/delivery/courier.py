@@ -10,8 +10,8 @@ from time import perf_counter
 
 from msgspec import Struct
 
+from customhouse.delivery.retry.verdicts import Failure, is_alive, is_fault
 from customhouse.delivery.sender import Patience, Sender
-from customhouse.delivery.verdicts import Failure, is_alive, is_fault
 from customhouse.model.contracts import Destination, Fault, Parcel
 from customhouse.model.event import Event
 from customhouse.model.http import Response

@@ -13,18 +13,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from customhouse.delivery.budget import EXPIRED, Budget
 from customhouse.delivery.courier import Courier, Result
-from customhouse.delivery.feed import Feed
-from customhouse.delivery.held import Held
-from customhouse.delivery.intake import Intake, Lost
-from customhouse.delivery.planner import Planner
+from customhouse.delivery.reading.feed import Feed
+from customhouse.delivery.reading.intake import Intake, Lost
+from customhouse.delivery.reading.planner import Planner
+from customhouse.delivery.reading.work import WAITING, Group, Work
 from customhouse.delivery.receipts import Fate, Step, loss_frame, receipt_frame
+from customhouse.delivery.retry.budget import EXPIRED, Budget
+from customhouse.delivery.retry.held import Held
+from customhouse.delivery.retry.trouble import Trouble
+from customhouse.delivery.retry.verdicts import PATIENCE, Decision, Halve, Hold, Item, Settled, Tried, Verdict, decide
 from customhouse.delivery.sender import Sender
 from customhouse.delivery.settle import Mark, Settler
-from customhouse.delivery.trouble import Trouble
-from customhouse.delivery.verdicts import PATIENCE, Decision, Halve, Hold, Item, Settled, Tried, Verdict, decide
-from customhouse.delivery.work import WAITING, Group, Work
 from customhouse.model.contracts import Destination, Fault
 from customhouse.model.errors import Unavailable
 from customhouse.model.frames import HeldEvent, ReceiptFrame

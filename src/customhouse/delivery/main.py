@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from customhouse.delivery import backoff
 from customhouse.delivery.lane import Lane
 from customhouse.delivery.rejected import discard_rejected, replay_rejected
+from customhouse.delivery.retry import backoff
 from customhouse.delivery.settle import Settler
 from customhouse.telemetry.logs import Logger
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from customhouse.delivery.retry.verdicts import Item, Verdict
 from customhouse.delivery.settle import Mark
-from customhouse.delivery.verdicts import Item, Verdict
 from customhouse.model.frames import HeldEvent, ReceiptFrame, ReceiptRow
 from customhouse.model.posting import HOUR, Posting, Tally, delivered, expired, owed, rejected
 

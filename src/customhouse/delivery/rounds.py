@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import random
 from typing import Any
 
-from customhouse.delivery.backoff import delay
+from customhouse.delivery.retry.backoff import delay
 from customhouse.model.errors import Unavailable
 
 _BACKOFF_BASE = 0.5

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 import aiohttp
 from msgspec import Struct
 
-from customhouse.delivery.verdicts import Failure
+from customhouse.delivery.retry.verdicts import Failure
 from customhouse.model.contracts import Parcel
 from customhouse.model.http import Response
 

@@ -40,6 +40,12 @@ def on_loop(coroutine):
     return result
 
 
+async def until(condition):
+    """Wait until something outside has happened; the test's own time-out ends the wait."""
+    while not condition():  # noqa: ASYNC110 (nobody outside sets an event for us)
+        await asyncio.sleep(0.005)
+
+
 @dataclass
 class Answer:
     status: int

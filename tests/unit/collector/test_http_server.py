@@ -2,7 +2,7 @@ import asyncio
 import socket
 
 import pytest
-from loopback import Client, get, http, on_loop, post
+from loopback import Client, get, http, on_loop, post, until
 
 from customhouse.model.http import Reply
 
@@ -52,11 +52,6 @@ def spoken(talk, **listen):
             return server
 
     return on_loop(main())
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 def test_a_connection_serves_one_request_after_the_other():

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Raw
 
-from customhouse.delivery.feed import Feed
 from customhouse.delivery.lane import Lane, Tools
+from customhouse.delivery.reading.feed import Feed
 from customhouse.delivery.sender import HttpSender
 from customhouse.delivery.settle import Settler, marks, rejected, retrying
 from customhouse.destinations.webhook import Webhook, WebhookConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from customhouse.delivery.bulk import LakeLane, TrailConfig, TrailLane
-from customhouse.delivery.feed import Feed
+from customhouse.delivery.reading.feed import Feed
 from customhouse.delivery.settle import Settler
 from customhouse.ledger.trail import TrailTables
 from customhouse.log.embedded import EmbeddedLog

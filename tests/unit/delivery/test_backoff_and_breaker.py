@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customhouse.delivery.backoff import delay, wait
-from customhouse.delivery.breaker import Breaker
+from customhouse.delivery.retry.backoff import delay, wait
+from customhouse.delivery.retry.breaker import Breaker
 
 
 def test_waits_double_up_to_the_cap():

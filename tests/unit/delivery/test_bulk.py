@@ -8,7 +8,7 @@ import pytest
 from bulk_world import AT_ONCE, owe
 
 from customhouse.delivery.bulk import LakeLane, TrailConfig, TrailLane
-from customhouse.delivery.feed import Feed
+from customhouse.delivery.reading.feed import Feed
 from customhouse.delivery.settle import Settler, mark
 from customhouse.ledger.books import balances, flows
 from customhouse.ledger.trail import TrailTables, find_event, find_receipts

@@ -1,6 +1,6 @@
 from bench import Bench
 
-from customhouse.delivery.feed import Feed
+from customhouse.delivery.reading.feed import Feed
 
 
 def test_lanes_at_the_same_place_share_what_is_decoded():

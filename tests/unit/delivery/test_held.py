@@ -1,6 +1,6 @@
 from msgspec.structs import replace
 
-from customhouse.delivery.held import Held
+from customhouse.delivery.retry.held import Held
 from customhouse.model.frames import HeldEvent
 from customhouse.testing.builders import event
 

@@ -3,8 +3,8 @@ import socket
 
 from liar import Liar
 
+from customhouse.delivery.retry.verdicts import Failure
 from customhouse.delivery.sender import ANSWER_BYTES, HttpSender, Patience
-from customhouse.delivery.verdicts import Failure
 from customhouse.model.contracts import Parcel
 
 PATIENCE = Patience(1.0, 5.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from customhouse.delivery.verdicts import PATIENCE, Failure, Halve, Hold, Settled, Tried, Verdict, decide
+from customhouse.delivery.retry.verdicts import PATIENCE, Failure, Halve, Hold, Settled, Tried, Verdict, decide
 from customhouse.model.outcome import Delivered, Rejected, Retry
 
 FAULT = Retry("server_error", detail="500")

@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from customhouse.delivery.budget import EXPIRED, Budget
-from customhouse.delivery.feed import Feed
-from customhouse.delivery.held import Held
-from customhouse.delivery.intake import Intake
+from customhouse.delivery.reading.feed import Feed
+from customhouse.delivery.reading.intake import Intake
+from customhouse.delivery.reading.work import WAITING, Work
+from customhouse.delivery.retry.budget import EXPIRED, Budget
+from customhouse.delivery.retry.held import Held
+from customhouse.delivery.retry.verdicts import Item
 from customhouse.delivery.settle import Intent, Settler
-from customhouse.delivery.verdicts import Item
-from customhouse.delivery.work import WAITING, Work
 
 
 class Planner:

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from customhouse.delivery.receipts import Fate
+from customhouse.delivery.retry.verdicts import Item, Verdict
 from customhouse.delivery.settle import Intent, Mark
-from customhouse.delivery.verdicts import Item, Verdict
 from customhouse.model.contracts import Parcel
 
 WAITING = Verdict("retry", "", "waits behind an earlier event of its key")

@@ -7,10 +7,10 @@ Trouble of the destination is kept apart from trouble of single events (see `ver
 from collections.abc import Callable
 from time import monotonic
 
-from customhouse.delivery import backoff
-from customhouse.delivery.breaker import Breaker
 from customhouse.delivery.courier import Result
-from customhouse.delivery.verdicts import Hold
+from customhouse.delivery.retry import backoff
+from customhouse.delivery.retry.breaker import Breaker
+from customhouse.delivery.retry.verdicts import Hold
 from customhouse.model.lane import LaneConfig
 from customhouse.telemetry.logs import Logger
 from customhouse.telemetry.measure import Gauge

@@ -6,8 +6,8 @@ So a destination that is gone for good never fills the disk; what expires stays 
 
 from collections.abc import Callable, Iterable
 
-from customhouse.delivery.intake import Intake
-from customhouse.delivery.verdicts import Item, Verdict
+from customhouse.delivery.reading.intake import Intake
+from customhouse.delivery.retry.verdicts import Item, Verdict
 from customhouse.model.lane import LaneConfig
 from customhouse.model.posting import HOUR
 from customhouse.telemetry.logs import Logger

@@ -9,9 +9,9 @@ from collections import deque
 
 from msgspec import Struct
 
-from customhouse.delivery.feed import Feed
+from customhouse.delivery.reading.feed import Feed
+from customhouse.delivery.retry.verdicts import Item
 from customhouse.delivery.settle import Mark
-from customhouse.delivery.verdicts import Item
 
 READ_BYTES = 256 * 1024
 
