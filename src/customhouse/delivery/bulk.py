@@ -18,7 +18,7 @@ from customhouse.delivery.reading.intake import Intake, Lost
 from customhouse.delivery.receipts import Step, loss_frame
 from customhouse.delivery.retry.verdicts import Item
 from customhouse.delivery.rounds import Rounds
-from customhouse.delivery.settle import Mark, Settler, marks
+from customhouse.delivery.settle import Mark, Settler, mark, marks
 from customhouse.ledger.trail import TrailTables
 from customhouse.model.contracts import Fault, Log, Warehouse, no_fault
 from customhouse.model.frames import (
@@ -93,9 +93,10 @@ class LakeLane:
     def health(self) -> dict[str, Any]:
         """Return how the lane fares, as of its last step."""
         return self.rounds.health() | {
+            "lag_events": self._backlog,
+            "oldest_seconds": round(max(0, _now() - self._oldest) / 1e6, 1) if self._oldest else 0.0,
             "upto": {str(partition): at.upto for partition, at in self._marks.items()},
-            "backlog": self._backlog,
-            "oldest_undelivered_seconds": max(0.0, time() - self._oldest / 1e6) if self._oldest else None,
+            "settled_at": max((at.at for at in self._marks.values()), default=0),
         }
 
     def step(self) -> float:
@@ -127,7 +128,10 @@ class LakeLane:
         """Start where the lane stands; a load whose receipt is missing is settled from its note first."""
         loaded = self._warehouse.last(partition)
         if loaded is not None and loaded.upto > self._marks.get(partition, Mark()).upto:
-            self._settle(decode_receipt(loaded.note))
+            self._settler.recover()  # the receipt may be written and only the state lag behind
+            self._marks[partition] = mark(self._settler.state, self.name, partition)
+            if loaded.upto > self._marks[partition].upto:
+                self._settle(decode_receipt(loaded.note))
         return Intake(self._feed, self.name, partition, self._marks.get(partition, Mark()))
 
     def _load(self, intake: Intake) -> None:

@@ -81,13 +81,21 @@ def test_a_batch_waits_until_it_is_full_or_old(world):
     owe(world.log, events(4), total=4)
     lane.step()
     assert world.ids() == []
-    assert lane.health()["backlog"] == 4
-    assert lane.health()["oldest_undelivered_seconds"] > 0
+    assert lane.health()["lag_events"] == 4
+    assert lane.health()["oldest_seconds"] > 0
     owe(world.log, [event(position=5)], total=5)
     lane.step()
     assert len(world.ids()) == 5
-    quiet = {"backlog": 0, "oldest_undelivered_seconds": None, "upto": {"0": 4}}
-    assert lane.health() == {"state": "running", "problem": "", "failures": 0} | quiet
+    health = lane.health()
+    assert health.pop("settled_at") == mark(world.state, "lake", 0).at
+    assert health == {
+        "state": "running",
+        "problem": "",
+        "failures": 0,
+        "lag_events": 0,
+        "oldest_seconds": 0.0,
+        "upto": {"0": 4},
+    }
 
 
 def test_what_is_not_ours_moves_the_mark_without_a_commit(world):
@@ -140,6 +148,18 @@ def test_a_failure_at_any_point_loses_and_doubles_nothing(world, point):
     asyncio.run(drive())
     assert world.ids() == texts(owed)
     assert balances(flows(world.state)) == {"owed:lake": -10, "delivered:lake": 10}
+
+
+def test_a_state_that_lags_behind_its_receipts_is_not_posted_twice(world):
+    owed = events(3)
+    owe(world.log, owed, total=3)
+    lane = world.lane()
+    lane.step()
+    world.state = MemoryState()  # as if none of its transactions had come through
+    settler = Settler(world.log, world.state, no_fault)
+    LakeLane("lake", world.feed, lane._warehouse, settler, AT_ONCE).step()
+    assert balances(flows(world.state)) == {"owed:lake": -3, "delivered:lake": 3}
+    assert len(world.receipts()) == 1
 
 
 def test_a_bug_is_not_retried(world):
