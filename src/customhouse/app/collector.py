@@ -20,7 +20,7 @@ from customhouse.collector.door import About, Door, Family
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
 from customhouse.log.embedded import EmbeddedLog
-from customhouse.model.errors import CustomhouseError
+from customhouse.model.errors import CustomhouseError, Misconfigured, Problem
 from customhouse.model.frames import RECEIVED_TOPIC
 from customhouse.pipeline.settle import place
 from customhouse.settings import resolve
@@ -55,6 +55,11 @@ async def _run(process: Process) -> None:
     tending = asyncio.create_task(_tend(process, door, commit, log, stop))
     try:
         await serve(said.listen, door, commit, stop, lambda port: _ready(process, rules, port))
+    except OSError as error:
+        where = f"{said.listen.host}:{said.listen.port}"
+        message = f"the door cannot listen on {where}: {error.strerror or error}"
+        hint = "stop what has the port, or choose another: CUSTOMHOUSE_PORT=18080 customhouse run"
+        raise Misconfigured([Problem("listen.port", message, hint)]) from None
     finally:
         tending.cancel()
         with suppress(asyncio.CancelledError):

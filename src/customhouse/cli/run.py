@@ -13,9 +13,10 @@ from rich.text import Text
 from customhouse.app.process import Announcement, Kind, Process
 from customhouse.app.rules import newest
 from customhouse.app.workspace import Accepted, Workspace
-from customhouse.cli.output import errors_in_words, out
+from customhouse.cli.output import FAILED, errors_in_words, out
 from customhouse.cli.place import HERE, DataOption, WorkspaceOption, overrides, workspace
 from customhouse.cli.supervise import Supervisor
+from customhouse.model.errors import Misconfigured
 from customhouse.settings import is_literal
 from customhouse.telemetry.logs import Level, adopt_stdlib, open_log
 from customhouse.telemetry.measure import Meter
@@ -60,7 +61,13 @@ def process(kind: Kind, root: WorkspaceOption = HERE, data: DataOption = "", log
         start = _part(kind)
         gc.collect()
         gc.freeze()
-        start(running)
+        try:
+            start(running)
+        except (Misconfigured, SystemExit):
+            raise
+        except Exception as error:  # noqa: BLE001  # a traceback would quote data; the log tells kind and lines only
+            logger.failed("process.failed", error)
+            raise SystemExit(FAILED) from None
 
 
 def _part(kind: Kind) -> Callable[[Process], None]:

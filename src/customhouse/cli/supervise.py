@@ -18,21 +18,25 @@ from typing import Any
 from customhouse.app.process import KINDS, Announcement, Kind, announcement
 from customhouse.app.rules import take_in
 from customhouse.app.workspace import Accepted, Workspace
+from customhouse.cli.output import USAGE
 from customhouse.model.errors import Misconfigured, Unavailable
 from customhouse.state.jobs import Answer, Job, Jobs
 from customhouse.telemetry.logs import Logger
+from customhouse.telemetry.measure import Counter, Meter
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _HEALTHY_SECONDS = 10.0
+_METER_SECONDS = 5.0
 _DRAIN_SECONDS: Mapping[Kind, float] = {"collector": 15.0, "pipeline": 30.0, "delivery": 20.0, "console": 5.0}
 
 
 class Child:
     """One process of the house, and how often it has had to be started."""
 
-    def __init__(self, kind: Kind, workspace: Workspace, logger: Logger) -> None:
+    def __init__(self, kind: Kind, workspace: Workspace, logger: Logger, restarts: Counter) -> None:
         """Know what to start; start nothing yet."""
+        self._restarts = restarts
         self.kind = kind
         self._workspace = workspace
         self._logger = logger
@@ -40,6 +44,8 @@ class Child:
         self._started_at = 0.0
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
+        self.refused = False
+        """It ended because it was misconfigured; starting it again would change nothing."""
 
     def start(self) -> None:
         """Start the process, away from the terminal's signals: the supervisor passes on what is meant for it."""
@@ -63,6 +69,8 @@ class Child:
         self._logger.error(
             "supervisor.ended", kind=self.kind, code=code, lasted=round(lasted, 1), again_in=round(self._pause, 1)
         )
+        self.refused = code == USAGE
+        self._restarts.add()
         self._not_before = time.monotonic() + self._pause
         self._process = None
 
@@ -103,7 +111,11 @@ class Supervisor:
         self._logger = logger
         self.version = take_in(workspace, overrides)
         self._jobs = Jobs(workspace.jobs("supervisor"))
-        self.children = [Child(kind, workspace, logger) for kind in kinds]
+        self._meter = Meter("supervisor")
+        self.children = [
+            Child(kind, workspace, logger, self._meter.counter("customhouse_restarts_total", child=kind))
+            for kind in kinds
+        ]
         self._stopping = False
         self._reloading = False
         signal.signal(signal.SIGTERM, self._on_stop)
@@ -114,7 +126,7 @@ class Supervisor:
         """Start everything, call `welcome` once when all are ready, watch until stopped, then drain."""
         for child in self.children:
             child.start()
-        greeted = False
+        greeted, measured = False, time.monotonic()
         while not self._stopping:
             time.sleep(0.05)
             for child in self.children:
@@ -124,14 +136,20 @@ class Supervisor:
                 if len(said) == len(self.children):
                     greeted = True
                     welcome(self.version, {str(kind): each for kind, each in said.items()})
+                self._stopping |= any(child.refused for child in self.children)
             if self._reloading:
                 self._reloading = False
                 self._reload()
             self._jobs.carry_out(self._perform)
+            if time.monotonic() >= measured + _METER_SECONDS:
+                measured = time.monotonic()
+                self._meter.write(self._workspace.run)
         self._logger.info("supervisor.stopping")
         for child in self.children:
             child.end()
         os.close(self._lock)
+        if not greeted and any(child.refused for child in self.children):
+            raise SystemExit(USAGE)  # the process itself has said why
 
     def _perform(self, job: Job) -> Answer:
         """Do what `customhouse reload` asks."""
