@@ -18,7 +18,7 @@ from customhouse.delivery.reading.intake import Intake, Lost
 from customhouse.delivery.receipts import Step, loss_frame
 from customhouse.delivery.retry.verdicts import Item
 from customhouse.delivery.rounds import Rounds
-from customhouse.delivery.settle import Mark, Settler, mark, marks
+from customhouse.delivery.settle import Mark, Settler, marks
 from customhouse.ledger.trail import TrailTables
 from customhouse.model.contracts import Fault, Log, Warehouse, no_fault
 from customhouse.model.frames import (
@@ -129,7 +129,7 @@ class LakeLane:
         loaded = self._warehouse.last(partition)
         if loaded is not None and loaded.upto > self._marks.get(partition, Mark()).upto:
             self._settler.recover()  # the receipt may be written and only the state lag behind
-            self._marks[partition] = mark(self._settler.state, self.name, partition)
+            self._marks[partition] = self._settler.mark(self.name, partition)
             if loaded.upto > self._marks[partition].upto:
                 self._settle(decode_receipt(loaded.note))
         return Intake(self._feed, self.name, partition, self._marks.get(partition, Mark()))
