@@ -167,7 +167,9 @@ class Commit:
         )
 
     async def drain(self) -> None:
-        """Take nothing more; write what waits, and the counts; end the writer."""
+        """Take nothing more; write what waits, and the counts; end the writer. Once."""
+        if self._draining:
+            return
         self._draining = True
         if self._ticker is not None:
             self._ticker.cancel()
