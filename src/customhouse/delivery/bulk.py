@@ -18,7 +18,7 @@ from customhouse.delivery.reading.intake import Intake, Lost
 from customhouse.delivery.receipts import Step, loss_frame
 from customhouse.delivery.retry.verdicts import Item
 from customhouse.delivery.rounds import Rounds
-from customhouse.delivery.settle import Mark, Settler, marks
+from customhouse.delivery.settle import Mark, Settler
 from customhouse.ledger.trail import TrailTables
 from customhouse.model.contracts import Fault, Log, Warehouse, no_fault
 from customhouse.model.frames import (
@@ -66,7 +66,7 @@ class LakeLane:
     def __init__(
         self, name: str, feed: Feed, warehouse: Warehouse, settler: Settler, config: Flushing, fault: Fault = no_fault
     ) -> None:
-        """Deliver what is owed to `name`. Make it when the settler has recovered, before any lane runs."""
+        """Deliver what is owed to `name`; two lanes on one warehouse must not run at once."""
         self.name = name
         self.rounds = Rounds(name, self.step, self._forget)
         self._feed = feed
@@ -74,8 +74,8 @@ class LakeLane:
         self._settler = settler
         self._config = config
         self._fault = fault
-        # The state may lag behind the settler's own frames for a while: from here on, what was committed is believed.
-        self._marks = {partition: at for (lane, partition), at in marks(settler.state).items() if lane == name}
+        self._marks: dict[int, Mark] = {}
+        """Read once; then what was committed is believed, because the state may lag behind it for a while."""
         self._intakes: dict[int, Intake] = {}
         self._since: dict[int, float] = {}
         self._backlog = 0
@@ -126,13 +126,13 @@ class LakeLane:
 
     def _begin(self, partition: int) -> Intake:
         """Start where the lane stands; a load whose receipt is missing is settled from its note first."""
-        loaded = self._warehouse.last(partition)
-        if loaded is not None and loaded.upto > self._marks.get(partition, Mark()).upto:
-            self._settler.recover()  # the receipt may be written and only the state lag behind
+        if partition not in self._marks:
+            self._settler.recover()  # a receipt may be written and only the state lag behind
             self._marks[partition] = self._settler.mark(self.name, partition)
-            if loaded.upto > self._marks[partition].upto:
-                self._settle(decode_receipt(loaded.note))
-        return Intake(self._feed, self.name, partition, self._marks.get(partition, Mark()))
+        loaded = self._warehouse.last(partition)
+        if loaded is not None and loaded.upto > self._marks[partition].upto:
+            self._settle(decode_receipt(loaded.note))
+        return Intake(self._feed, self.name, partition, self._marks[partition])
 
     def _load(self, intake: Intake) -> None:
         items = list(islice(intake.pending, self._config.batch_events))
