@@ -49,21 +49,19 @@ def test_a_killed_door_has_kept_every_event_it_acknowledged(tmp_path):
             acknowledged.add(id_)
         client.close()
 
-    async def main(round_):
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        try:
-            port = int(await asyncio.to_thread(child.stdout.readline))
-            callers = asyncio.gather(*(caller(port, f"{round_}-{nth}") for nth in range(8)))
-            await asyncio.sleep(0.5)
-            os.kill(child.pid, signal.SIGKILL)
-            await callers
-        finally:
-            child.kill()
-            child.wait()
-            child.stdout.close()
+    async def main(child, round_):
+        port = int(await asyncio.to_thread(child.stdout.readline))
+        callers = asyncio.gather(*(caller(port, f"{round_}-{nth}") for nth in range(8)))
+        await asyncio.sleep(0.5)
+        os.kill(child.pid, signal.SIGKILL)
+        await callers
 
     for round_ in range(3):
-        on_loop(main(round_))
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:
+            try:
+                on_loop(main(child, round_))
+            finally:
+                child.kill()
 
     log = EmbeddedLog(tmp_path)
     frames = log.read(RECEIVED_TOPIC, 0, after=-1, limit=1 << 30)
