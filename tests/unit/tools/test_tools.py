@@ -15,13 +15,14 @@ def tool(name):
 
 def test_what_is_too_large_is_named(tmp_path):
     budget = tool("budget")
-    for folder in ("src/house", "src/stages", "tests"):
+    for folder in ("src/house", "src/stages", "src/cli", "tests"):
         (tmp_path / folder).mkdir(parents=True)
     many = ", ".join(f"a{n}" for n in range(7))
     body = "\n".join(f"    x{n} = {n}" for n in range(40))
     (tmp_path / "src/house/long.py").write_text("x = 1\n" * 401)
     (tmp_path / "src/house/wide.py").write_text(f"def wide({many}):\n    return a0\n\ndef tall(self, *, a):\n{body}\n")
-    (tmp_path / "src/house/__init__.py").write_text(f"@app.command('x')\ndef options({many}):\n    return a0\n")
+    (tmp_path / "src/house/__init__.py").touch()
+    (tmp_path / "src/cli/look.py").write_text(f"def options({many}):\n    return a0\n")
     (tmp_path / "tests/test_long.py").write_text("x = 1\n" * 600)
     for n in range(13):
         (tmp_path / f"src/house/f{n}.py").touch()
