@@ -161,6 +161,13 @@ class House:
                 os.kill(pid, signal.SIGKILL)
         self.wait_until(lambda: not any(map(_lives, children)), STOP_SECONDS, "killed processes are gone", alive=False)
 
+    def forsake(self) -> None:
+        """SIGKILL the supervisor alone; its processes find out by themselves. The house may be started again at once."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(STOP_SECONDS)
+        self._process = None
+
     def signal(self, number: int) -> None:
         """Send a signal to the supervisor."""
         assert self._process is not None
