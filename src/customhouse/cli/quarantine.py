@@ -2,6 +2,10 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +16,12 @@ from rich.progress import Progress
 
 from customhouse.cli.output import as_json, err, errors_in_words, fail, out, table, when
 from customhouse.cli.place import HERE, DataOption, JsonOption, Reading, WorkspaceOption, reading
-from customhouse.delivery.settle import rejected
+from customhouse.delivery.settle import marks, rejected, rejected_among
+from customhouse.ledger.books import balances, flows
 from customhouse.model.envelope import Letter
 from customhouse.model.frames import HeldEvent, Quarantined
 from customhouse.model.reasons import REASONS
-from customhouse.pipeline.quarantine import held
+from customhouse.pipeline.quarantine import find, held
 from customhouse.state.jobs import Jobs
 from customhouse.wire.ids import hex_id, id_bytes
 
@@ -62,43 +67,35 @@ def list_(
     Example: customhouse quarantine list --reason schema_violation
     """
     with errors_in_words(), reading(root, data) as open_:
-        found = _entries(open_, reason, event, destination)
+        found = list(islice(_entries(open_, reason, event, destination), limit))
+        held_back = _held_back(open_)
     if as_json_:
-        as_json([msgspec.to_builtins(entry) for entry in found[:limit]])
+        as_json([msgspec.to_builtins(entry) for entry in found])
         return
-    if not found:
+    if not held_back:
         out.print("nothing is in quarantine")
         return
-    counts = Counter((entry.reason, entry.destination) for entry in found)
-    table(
-        ["reason", "destination", "events", "meaning"],
-        [
-            (word, to, count, REASONS[word].meaning if word in REASONS else "")
-            for (word, to), count in counts.most_common()
-        ],
-        right=["events"],
-    )
+    table(["account", "events", "meaning"], held_back, right=["events"])
     out.print()
     table(
         ["id", "received", "source", "event", "reason", "detail"],
-        [(e.id, when(e.at), e.source, e.event or e.type, e.reason, e.detail) for e in found[:limit]],
+        [(e.id, when(e.at), e.source, e.event or e.type, e.reason, e.detail) for e in found],
     )
-    if len(found) > limit:
-        out.print(f"… and {len(found) - limit:,} more; see --limit")
+    if len(found) == limit:
+        out.print(f"… the newest {limit:,}; see --limit, --reason, --event")
 
 
 @app.command()
 def show(event_id: str, root: WorkspaceOption = HERE, data: DataOption = "") -> None:
     """Show one event whole: the client's own bytes, the reason, and what to do. Always JSON."""
     with errors_in_words(), reading(root, data) as open_:
-        for one in held(open_.pipeline):
-            if hex_id(one.id) == event_id:
-                as_json(_whole(one))
-                return
-        for refused in rejected(open_.delivery):
-            if hex_id(refused.event.id) == event_id:
-                as_json(_refused(refused))
-                return
+        wanted = [parsed] if (parsed := id_bytes(event_id)) else []
+        found = [_whole(one) for one in find(open_.pipeline, wanted)]
+        for lane in sorted({lane for lane, _ in marks(open_.delivery)}):
+            found += [_refused(one) for one in rejected_among(open_.delivery, lane, wanted)]
+        if found:
+            as_json(found[0] if len(found) == 1 else found)
+            return
     fail(f"{event_id} is not in quarantine", f"see where it is: customhouse trace {event_id}")
 
 
@@ -143,7 +140,7 @@ def discard(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json_: JsonOption = False,
 ) -> None:
-    """End events for good. They stay in the trail and in the books (`dropped:discarded`); their content is gone."""
+    """End events for good. They stay in the trail and in the books (`dropped:discarded`); their content goes with the log's retention."""
     with errors_in_words(), reading(root, data) as open_:
         chosen = _chosen(open_, ids, everything, (reason, event, destination))
         if chosen and not yes:
@@ -151,12 +148,24 @@ def discard(
         _say(_ask(open_, "discard", chosen, {}), as_json_)
 
 
-def _entries(open_: Reading, reason: str, event: str, destination: str) -> list[Entry]:
-    """Return everything that is held back and fits, newest first."""
-    found = [] if destination else [_of_pipeline(one) for one in held(open_.pipeline)]
-    found += [_of_delivery(one) for one in rejected(open_.delivery, destination)]
-    fits = (e for e in found if (not reason or e.reason == reason) and (not event or e.event == event))
-    return sorted(fits, key=lambda entry: entry.id, reverse=True)
+def _entries(open_: Reading, reason: str, event: str, destination: str) -> Iterator[Entry]:
+    """Walk everything that is held back and fits, newest first, a page at a time."""
+    quarantined = () if destination else map(_of_pipeline, held(open_.pipeline))
+    refused = map(_of_delivery, rejected(open_.delivery, destination))
+    for entry in merge(quarantined, refused, key=attrgetter("id"), reverse=True):
+        if (not reason or entry.reason == reason) and (not event or entry.event == event):
+            yield entry
+
+
+def _held_back(open_: Reading) -> list[tuple[str, int, str]]:
+    """Return what the books say is held back: account, events, what the reason means."""
+    rows = []
+    for account, count in sorted(balances(flows(open_.pipeline, open_.delivery)).items()):
+        kind, _, word = account.partition(":")
+        if count and kind in ("quarantined", "rejected"):
+            meaning = REASONS[word].meaning if word in REASONS else "Refused by this destination."
+            rows.append((account, count, meaning))
+    return rows
 
 
 def _of_pipeline(one: Quarantined) -> Entry:
@@ -213,11 +222,12 @@ def _chosen(open_: Reading, ids: list[str] | None, everything: bool, fits: tuple
     """Return the events a command is about."""
     if bool(ids) == everything:
         fail("name event ids, or --all", "see them with `customhouse quarantine list`")
-    found = _entries(open_, *fits)
     if everything:
-        return found
-    wanted = {hex_id(parsed) for parsed in (id_bytes(text) for text in ids or []) if parsed}
-    return [entry for entry in found if entry.id in wanted]
+        return list(_entries(open_, *fits))
+    wanted = [parsed for parsed in (id_bytes(text) for text in ids or []) if parsed]
+    lanes = {lane for lane, _ in marks(open_.delivery)}
+    refused = [one for lane in sorted(lanes) for one in rejected_among(open_.delivery, lane, wanted)]
+    return [*map(_of_pipeline, find(open_.pipeline, wanted)), *map(_of_delivery, refused)]
 
 
 def _ask(open_: Reading, verb: str, chosen: list[Entry], more: dict[str, Any]) -> dict[str, Any]:
