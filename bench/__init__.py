@@ -1,0 +1,1 @@
+"""Measures what the house costs, and holds it to `budget.toml`. `make bench`, or `python -m bench --help`."""
