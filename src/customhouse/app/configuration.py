@@ -18,7 +18,7 @@ from customhouse.destinations.webhook import WebhookConfig
 from customhouse.model.errors import Misconfigured, Problem
 from customhouse.plan.load import load as load_plan
 from customhouse.plan.plan import Plan
-from customhouse.settings import decode, load_yaml
+from customhouse.settings import decode, is_literal, load_yaml
 from customhouse.stages.clock import ClockConfig
 from customhouse.stages.dedupe import DedupeConfig
 from customhouse.stages.routing import RouteConfig
@@ -107,11 +107,20 @@ def warnings(configuration: Configuration) -> list[Problem]:
     """Return what is allowed and probably not meant."""
     routed = {name for rule in configuration.routes for name in ([rule.to] if isinstance(rule.to, str) else rule.to)}
     hint = f"add `- to: <name>` under routes in {CONFIG_FILE}"
-    return [
+    found = [
         Problem(f"{CONFIG_FILE}: destinations.{name}", "no route leads here, so it gets nothing", hint)
         for name in configuration.destinations
         if name not in routed
     ]
+    hint = "write `env:NAME` or `file:PATH` instead, and keep the secret out of version control"
+    literal = [
+        f"sources.{name}.write_key" for name, each in configuration.sources.items() if is_literal(each.write_key)
+    ]
+    for name, config in configuration.destinations.items():
+        if isinstance(config, WebhookConfig):
+            fields = {"secret": config.secret, "write_key": config.write_key}
+            literal += [f"destinations.{name}.{field}" for field, text in fields.items() if text and is_literal(text)]
+    return found + [Problem(f"{CONFIG_FILE}: {place}", "the secret itself stands here", hint) for place in literal]
 
 
 def _put(data: dict[str, Any], path: list[str], value: Any) -> None:
