@@ -24,6 +24,10 @@ class Quarantine(Struct, frozen=True):
 
     reason: str
     detail: str = ""
+    message_id: str = ""
+    """What its sender calls it, as far as that can be read: said only where no event could be made, as `type` and `name`."""
+    type: str = ""
+    name: str = ""
 
 
 Outcome = Event | Drop | Quarantine

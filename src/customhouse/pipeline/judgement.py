@@ -155,9 +155,10 @@ def _trail_row(one: Judged) -> TrailRow:
     envelope = one.envelope
     flags = outcome.flags if isinstance(outcome, Drop) else ()
     if event is None:
+        called = outcome if isinstance(outcome, Quarantine) else Quarantine("")
         return TrailRow(
-            event_id(envelope.id, one.letter.nth), one.position, "", envelope.source, "", "", envelope.received_at,
-            envelope.received_at, None, fate, stage, detail, (), "", (),
+            event_id(envelope.id, one.letter.nth), one.position, called.message_id, envelope.source, called.type,
+            called.name, envelope.received_at, envelope.received_at, None, fate, stage, detail, (), "", (),
         )  # fmt: skip  # one line of fields reads better than fifteen
     return TrailRow(
         event.id, event.position, event.message_id, event.source, event.type, event.name, event.received_at,
@@ -181,9 +182,9 @@ def _quarantined(one: Judged, partition: int, versions: Versions, now: int) -> Q
         position=one.position,
         at=now,
         source=envelope.source,
-        type=event.type if event else "",
-        name=event.name if event else "",
-        message_id=event.message_id if event else "",
+        type=event.type if event else outcome.type,
+        name=event.name if event else outcome.name,
+        message_id=event.message_id if event else outcome.message_id,
         stage=one.verdict.stage,
         reason=outcome.reason,
         detail=outcome.detail,

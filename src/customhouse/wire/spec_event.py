@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest as _hash
 
 from customhouse.model.envelope import Envelope, Letter, event_id
 from customhouse.model.event import Event
 from customhouse.model.outcome import Quarantine
 from customhouse.wire import lenient, times
-from customhouse.wire.ids import as_id, hex_id
+from customhouse.wire.ids import LONGEST, as_id, hex_id
 
 SPEC_TYPES = {kind: kind for kind in ("track", "identify", "page", "screen", "group", "alias")}
 _EMPTY = b"{}"
@@ -74,11 +75,20 @@ class _Context(Struct, rename="camel"):
     traits: Raw = _ABSENT
 
 
+class _Called(Struct, rename="camel"):
+    """By what its sender will ask for an event that could not be read."""
+
+    message_id: Any = None
+    type: Any = None
+    event: Any = None
+
+
 _spec = msgspec.json.Decoder(_Spec).decode
 _shared = msgspec.json.Decoder(_Shared).decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 _names = msgspec.json.Decoder(_Names).decode
 _context = msgspec.json.Decoder(_Context).decode
+_called = msgspec.json.Decoder(_Called).decode
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -108,13 +118,25 @@ class _Reader:
     def read(self, letter: Letter, position: int) -> Event | Quarantine:
         """Read one letter."""
         if letter.flaw:
-            return Quarantine(letter.flaw, _FLAWS.get(letter.flaw) or f"{len(letter.body)} bytes")
+            verdict = Quarantine(letter.flaw, _FLAWS.get(letter.flaw) or f"{len(letter.body)} bytes")
+            return self._identified(verdict, letter)
         if self.fault:
-            return self.fault
+            return self._identified(self.fault, letter)
         try:
             return self._event(letter, position)
         except _Odd as odd:
-            return odd.verdict
+            return self._identified(odd.verdict, letter)
+
+    def _identified(self, verdict: Quarantine, letter: Letter) -> Quarantine:
+        """Add what the sender calls the event, so that it can be asked for although it is none."""
+        try:
+            called = _called(letter.body)
+        except (ValueError, RecursionError):
+            return verdict
+        kind = self.kind or self.dialect.types.get(called.type if isinstance(called.type, str) else "", "")
+        name = called.event if kind == "track" and isinstance(called.event, str) else ""
+        name = name if len(name) <= LONGEST else ""
+        return replace(verdict, message_id=as_id(called.message_id) or "", type=kind, name=name)
 
     def _event(self, letter: Letter, position: int) -> Event:
         spec, flags, parts = _decode(letter.body)

@@ -91,7 +91,34 @@ def test_reads_every_field():
     ],
 )
 def test_quarantines_with_a_reason_and_no_value(event, reason, detail):
-    assert read(event) == Quarantine(reason, detail)
+    verdict = read(event)
+    assert isinstance(verdict, Quarantine)
+    assert (verdict.reason, verdict.detail) == (reason, detail)
+
+
+@pytest.mark.parametrize(
+    ("event", "called"),
+    [
+        (without("userId"), ("m", "track", "E")),
+        (without("event"), ("m", "track", "")),
+        (without(properties=[1], messageId=7), ("7", "track", "E")),
+        (without(type="trak"), ("m", "", "")),
+        (without("userId", event="E" * 513), ("m", "track", "")),
+        (without("userId", "messageId"), ("", "track", "E")),
+        (b"5", ("", "", "")),
+        (b'{"messageId":"m"', ("", "", "")),
+    ],
+)
+def test_quarantine_says_what_the_sender_calls_it(event, called):
+    verdict = read(event)
+    assert (verdict.message_id, verdict.type, verdict.name) == called
+
+
+def test_what_the_door_found_flawed_keeps_its_message_id():
+    envelope = Envelope(bytes(16), "s", "p", "batch", 5, "", b"", RequestFacts(), [])
+    letter = Letter(1, "key", json.dumps(TRACK).encode(), flaw="event_too_large")
+    (verdict,) = read_spec(envelope, [letter], [9], DIALECT)
+    assert (verdict.reason, verdict.message_id) == ("event_too_large", "m")
 
 
 def test_nothing_of_the_open_parts_is_an_empty_object():
