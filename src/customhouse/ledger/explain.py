@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from customhouse.model.reasons import REASONS
 
+_BEFORE_CLOCK = ("reading", "dedupe")
+"""Who ends at these stations has not been to the clock."""
+
 
 class Passage(Struct, frozen=True, kw_only=True):
     """One walk of an event through the pipeline, as the trail has it. Times are microseconds since 1970."""
@@ -107,7 +110,7 @@ def _walk(passage: Passage) -> list[Step]:
         steps.append(Step(at, "quarantine", "left quarantine", "again"))
     if passage.stage == "quarantine":
         return [*steps, Step(at, "quarantine", f"discarded; it was {passage.detail}", "bad")]
-    if passage.stage != "reading":
+    if passage.stage not in _BEFORE_CLOCK:
         steps.append(Step(at, "clock", _time(passage), "info"))
     if passage.schema_version:
         judged = f"judged by version {passage.schema_version} of its schema, plan release {passage.plan}"
