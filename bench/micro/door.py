@@ -29,7 +29,7 @@ import uvloop
 
 from customhouse.collector.commit import Commit, Terms
 from customhouse.collector.config import LimitsConfig, ListenConfig, SourceConfig
-from customhouse.collector.door import Door, Family
+from customhouse.collector.door import Door
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
 from customhouse.log.embedded import EmbeddedLog
@@ -61,8 +61,8 @@ async def run_server(folder: str) -> None:
     log = EmbeddedLog(Path(folder)) if folder else Forgetful()
     register = Register({"bench": SourceConfig(write_key=KEY)}, LimitsConfig(), 1)
     commit = Commit(log, Terms(folder=Path(folder) if folder else None))
-    families = (Family("rudderstack", looks_like_rudderstack),)
-    door = Door((Segment(), RudderStack()), commit, register, families=families)
+    recognisers = {"rudderstack": looks_like_rudderstack}
+    door = Door((Segment(), RudderStack()), commit, register, recognisers=recognisers)
     stop = asyncio.Event()
 
     def heard() -> None:

@@ -89,8 +89,9 @@ class _Deposit:
         """Answer with where it stands, or with the reason why it does not."""
         places = []
         for sheet, offset, count in self.places:
-            if sheet.error is not None:
-                reason = "body_not_json" if isinstance(sheet.error, Unwritable) else "log_unavailable"
+            error = sheet.error
+            if error is not None:
+                reason = "body_not_json" if isinstance(error, Unwritable) else "log_unavailable"
             places.append((sheet.partition, sheet.base + offset, count))
         reply = self.answer(reason or places)
         if not self.future.done():

@@ -19,7 +19,7 @@ from customhouse.collector.facts import Facts
 from customhouse.collector.host import Answer
 from customhouse.collector.mint import Mint
 from customhouse.collector.probes import Age, Probes
-from customhouse.collector.routes import Entry, Routes
+from customhouse.collector.routes import Entry, Recogniser, Routes
 from customhouse.collector.sources import Register, Source
 from customhouse.model.contracts import Opened, Refusal, WireProtocol
 from customhouse.model.envelope import Envelope, Letter, event_id
@@ -45,14 +45,6 @@ _OVERHEAD = 1024
 """Bytes of memory a request takes besides its body, about."""
 
 
-class Family(Struct, frozen=True):
-    """Which protocol reads a route that several serve, when the source leaves it open."""
-
-    name: str
-    recognises: Callable[[bytes], bool]
-    """Says of an unpacked body whether it comes from this family's SDKs."""
-
-
 def _nobody_knows() -> float | None:
     return None
 
@@ -73,14 +65,17 @@ class Door:
         commit: Commit,
         register: Register,
         *,
-        families: Sequence[Family] = (),
+        recognisers: Mapping[str, Recogniser] | None = None,
         about: About = About(),  # noqa: B008 (frozen)
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Serve protocols in order of preference; `clock` tells nanoseconds since 1970."""
-        self._routes = Routes(protocols)
+        """
+        Serve protocols in order of preference; `clock` tells nanoseconds since 1970.
+
+        `recognisers` say of a body whether it comes from a protocol's SDKs, for paths that several protocols serve.
+        """
+        self._routes = Routes(protocols, recognisers or {})
         self._commit = commit
-        self._families = families
         self._probes = Probes(commit, about.version, about.oldest_undelivered)
         self._clock = clock
         self._mint = Mint()
@@ -171,13 +166,11 @@ class Door:
         """Choose who reads a body: the source's family, the only one there is, the one that knows it, the first."""
         if len(entries) == 1:
             return entries[0]
-        pinned = self._pinned(entries, source)
-        if pinned is not None:
+        if source is not None and source.family and (pinned := self._pinned(entries, source)) is not None:
             return pinned
-        for family in self._families:
-            for entry in entries:
-                if entry.protocol.name == family.name and family.recognises(body):
-                    return entry
+        for entry in entries:
+            if entry.recognises is not None and entry.recognises(body):
+                return entry
         return entries[0]
 
     # Taking it in.

@@ -5,12 +5,14 @@ A path is served with and without a trailing slash; there are no redirects, beca
 in most SDKs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from customhouse.model.contracts import Route, WireProtocol
 from customhouse.model.http import Reply
+
+Recogniser = Callable[[bytes], bool]
 
 
 class Entry(Struct, frozen=True):
@@ -20,6 +22,8 @@ class Entry(Struct, frozen=True):
     route: Route
     accepted: Reply
     """What it says to every request it takes."""
+    recognises: Recogniser | None = None
+    """Says of an unpacked body whether it comes from this family's SDKs, where the path is shared."""
 
 
 Methods = dict[str, tuple[Entry, ...]]
@@ -28,14 +32,14 @@ Methods = dict[str, tuple[Entry, ...]]
 class Routes:
     """All routes of all protocols, looked up by path."""
 
-    def __init__(self, protocols: Sequence[WireProtocol]) -> None:
+    def __init__(self, protocols: Sequence[WireProtocol], recognisers: Mapping[str, Recogniser]) -> None:
         """Lay out the table. Where paths are shared, the order of the protocols is the order of preference."""
         self._exact: dict[str, Methods] = {}
         self._patterns: list[tuple[list[str], Methods]] = []
         for protocol in protocols:
             for route in protocol.routes:
                 accepted = protocol.accepted(route) if route.ingest else Reply(200)
-                self._add(Entry(protocol, route, accepted))
+                self._add(Entry(protocol, route, accepted, recognisers.get(protocol.name)))
 
     def _add(self, entry: Entry) -> None:
         path = entry.route.path

@@ -12,7 +12,7 @@ import uvloop
 
 from customhouse.collector.commit import Commit, Terms
 from customhouse.collector.config import LimitsConfig, ListenConfig, SourceConfig
-from customhouse.collector.door import About, Door, Family
+from customhouse.collector.door import About, Door
 from customhouse.collector.http import Server
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
@@ -179,8 +179,8 @@ async def house(log=None, *, sources=None, limits=None, terms=None, listen=None,
     sources = sources or {"shop": SourceConfig(write_key=KEY)}
     commit = Commit(log, terms or Terms(tick=0.02), fault=fault)
     register = Register(sources, limits or LimitsConfig(), 7)
-    families = (Family("rudderstack", looks_like_rudderstack),)
-    door = Door((Segment(), RudderStack()), commit, register, families=families, about=about or About())
+    recognisers = {"rudderstack": looks_like_rudderstack}
+    door = Door((Segment(), RudderStack()), commit, register, recognisers=recognisers, about=about or About())
     stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
     listening = listen or ListenConfig(port=0)
     served = asyncio.ensure_future(serve(listening, host(door) if host else door, commit, stop, ready.set_result))

@@ -6,7 +6,7 @@ from customhouse.protocols.segment import Segment
 
 
 def served(path, method="POST"):
-    methods = Routes((Segment(), RudderStack())).methods(path)
+    methods = Routes((Segment(), RudderStack()), {}).methods(path)
     if methods is None:
         return None
     return [(entry.protocol.name, entry.route.word) for entry in methods.get(method, ())]
