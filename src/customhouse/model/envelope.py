@@ -10,7 +10,7 @@ from msgspec import Struct
 NOT_EVALUATED = "not evaluated"
 
 
-class RequestFacts(Struct, frozen=True, array_like=True, omit_defaults=False):
+class RequestFacts(Struct, frozen=True, array_like=True, omit_defaults=False, gc=False):
     """What the request itself said, reduced to what later stages may need and policy allows to keep."""
 
     ip: str = ""
@@ -34,7 +34,7 @@ class RequestFacts(Struct, frozen=True, array_like=True, omit_defaults=False):
     """Looked up at the door from the full address; empty until geography is known."""
 
 
-class ConsentSnapshot(Struct, frozen=True, array_like=True):
+class ConsentSnapshot(Struct, frozen=True, array_like=True, gc=False):
     """The gate's decision for these events, with the policy that took it."""
 
     decision: str = NOT_EVALUATED

@@ -12,7 +12,7 @@ from customhouse.model.envelope import RequestFacts
 TYPES = ("track", "identify", "page", "screen", "group", "alias")
 
 
-class Violation(Struct, frozen=True, array_like=True):
+class Violation(Struct, frozen=True, array_like=True, gc=False):
     """One way in which an event breaks its plan. Names the path and the rule, never the value."""
 
     path: str
@@ -20,7 +20,7 @@ class Violation(Struct, frozen=True, array_like=True):
     message: str
 
 
-class Event(Struct, frozen=True, array_like=True):
+class Event(Struct, frozen=True, array_like=True, gc=False):
     """One event in canonical form. A field named under a stage below is written by exactly that stage."""
 
     id: bytes

@@ -36,7 +36,7 @@ class DoorFrame(Struct, frozen=True, array_like=True):
     envelopes: list[Envelope]
 
 
-class TrailRow(Struct, frozen=True, array_like=True):
+class TrailRow(Struct, frozen=True, array_like=True, gc=False):
     """What the pipeline did with one input event, packed. Words for people are made from it when somebody asks."""
 
     id: bytes
@@ -79,7 +79,7 @@ class Quarantined(Struct, frozen=True, array_like=True):
     """Name and version of the client library, when the event says so."""
 
 
-class OwedRecord(Struct, frozen=True, array_like=True):
+class OwedRecord(Struct, frozen=True, array_like=True, gc=False):
     """One event that somebody is owed. The names stand outside so that a lane skips what is not its own undecoded."""
 
     routes: tuple[str, ...]

@@ -33,7 +33,7 @@ class Road(Struct, frozen=True):
     versions: Versions
 
 
-class Judged(Struct, frozen=True):
+class Judged(Struct, frozen=True, gc=False):
     """One letter with everything that is known of it after the walk."""
 
     envelope: Envelope

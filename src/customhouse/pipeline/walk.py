@@ -20,7 +20,7 @@ Observe = Callable[[str, float, int], None]
 """Told the stage's name, the seconds it took and how many events it judged."""
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """What became of one event, and which stage decided. An event that walked to the end has the last stage's name."""
 
     outcome: Outcome

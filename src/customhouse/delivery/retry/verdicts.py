@@ -24,7 +24,7 @@ _FAULTS = frozenset({"server_error", "timeout"})
 Word = Literal["delivered", "rejected", "expired", "retry"]
 
 
-class Item(Struct, frozen=True):
+class Item(Struct, frozen=True, gc=False):
     """One event a lane is owed, where it stands, and since when."""
 
     position: int
