@@ -16,7 +16,7 @@ from customhouse.app.rules import newest
 from customhouse.app.workspace import Workspace
 from customhouse.collector.commit import Commit, Terms
 from customhouse.collector.config import SourceConfig
-from customhouse.collector.door import About, Door, Family
+from customhouse.collector.door import About, Door
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
 from customhouse.log.embedded import EmbeddedLog
@@ -48,7 +48,7 @@ async def _run(process: Process) -> None:
         list(protocols().values()),
         commit,
         Register(_sources(workspace, rules), said.limits, rules.versions.config),
-        families=[Family("rudderstack", looks_like_rudderstack)],
+        recognisers={"rudderstack": looks_like_rudderstack},
         about=About(version("customhouse"), lambda: oldest_undelivered(workspace)),
     )
     stop = asyncio.Event()

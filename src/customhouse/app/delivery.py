@@ -41,6 +41,7 @@ class House:
         """Open the trail; lanes come with `lanes`."""
         self._process = process
         self._tools = tools
+        self.settler = tools.settler
         self._made: dict[str, tuple[tuple[Any, ...], Carrier]] = {}
         self._lake: Lake | None = None
         lake = process.workspace.lake
@@ -66,10 +67,9 @@ class House:
 
     def floors(self, log: EmbeddedLog) -> dict[str, int]:
         """Return by log and partition the position up to which neither a lane nor the trail needs anything."""
-        settler = self._tools.settler
         found = {}
         for partition in log.partitions(OWED_TOPIC):
-            reached = [settler.mark(lane, partition).upto for lane in self._made]
+            reached = [self.settler.mark(lane, partition).upto for lane in self._made]
             found[f"{OWED_TOPIC}/{partition}"] = min([*reached, self.trail.upto(OWED_TOPIC, partition)])
         found[f"{RECEIPTS_TOPIC}/0"] = self.trail.upto(RECEIPTS_TOPIC, 0)
         return found
@@ -90,6 +90,7 @@ async def _run(process: Process) -> None:
             fault=process.fault, logger=process.logger, meter=process.meter,
         )  # fmt: skip
         house, rules, stop = House(process, tools, log), newest(process.workspace), asyncio.Event()
+        settler.config = rules.versions.config
         delivery = Delivery(house.lanes(rules.configuration.destinations), settler, process.logger)
         tending = asyncio.create_task(_tend(process, delivery, house, log, stop))
         process.announce(rules.versions.config)
@@ -133,6 +134,7 @@ def _reload(process: Process, delivery: Delivery, house: House) -> None:
     except CustomhouseError as error:
         process.logger.error("delivery.reload_refused", reason=type(error).__name__)
         return
+    house.settler.config = rules.versions.config
     delivery.reload(lanes)
     for name, health in delivery.health().items():
         if health.get("state") == "parked":  # a reload is how somebody says that credentials were mended

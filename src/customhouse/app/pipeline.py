@@ -13,6 +13,7 @@ from customhouse.app.rules import newest
 from customhouse.app.workspace import Workspace
 from customhouse.log.embedded import EmbeddedLog
 from customhouse.model.contracts import Remembering
+from customhouse.model.errors import Broken
 from customhouse.model.frames import OWED_TOPIC
 from customhouse.pipeline.judgement import Road
 from customhouse.pipeline.worker import Parts, Worker
@@ -20,6 +21,9 @@ from customhouse.stages.dedupe import Dedupe
 from customhouse.state.embedded import EmbeddedState
 from customhouse.state.ids import MappedIndex
 from customhouse.state.jobs import Jobs
+
+
+_SECRET_FORMAT = "1"
 
 
 class PartitionMemory:
@@ -121,6 +125,9 @@ def workspace_secret(workspace: Workspace) -> int:
     """Return the 64-bit secret that seeds this workspace's hashes, made once; with it gone, the index starts anew."""
     path = workspace.data / "state" / "secret"
     if not path.exists():
-        write_whole(path, secrets.token_hex(8).encode())
+        write_whole(path, f"{_SECRET_FORMAT} {secrets.token_hex(8)}\n".encode())
         path.chmod(0o600)
-    return int(path.read_text(), 16)
+    found = path.read_text().split()
+    if len(found) != 2 or found[0] != _SECRET_FORMAT:
+        raise Broken(f"{path} has a format this version does not know")
+    return int(found[1], 16)

@@ -34,6 +34,7 @@ class Announcement(Struct, frozen=True, kw_only=True):
     config: int
     ready_at: float
     port: int = 0
+    format: Literal[1] = 1
 
 
 class Process:

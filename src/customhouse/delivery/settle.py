@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from threading import Lock
 
-from msgspec import Struct, msgpack
+from msgspec import Struct, msgpack, structs
 
 from customhouse.ledger.books import post
 from customhouse.model.contracts import Fault, Frame, Log, State, Transaction
@@ -112,6 +112,8 @@ class Settler:
         self._fault = fault
         self._lock = Lock()
         self._behind = False
+        self.config = 0
+        """Number of the configuration in force; every frame carries it."""
 
     def recover(self) -> int:
         """Settle every receipt frame the state has not seen; return how many there were. Raises Unavailable."""
@@ -123,7 +125,7 @@ class Settler:
         with self._lock:
             if self._behind:
                 self._recover()
-            written = self._append(frame)
+            written = self._append(structs.replace(frame, config=self.config))
             try:
                 self._fault("delivery.after_receipt")
                 self._settle(written.last, frame)

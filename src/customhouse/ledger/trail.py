@@ -74,11 +74,12 @@ RECEIPTS_SHAPE = Shape(
             ("answer", pa.string()),
             ("at", TIME),
             ("attempts", pa.int32()),
+            ("config", pa.int64()),
             ("day", pa.date32()),
         )
     ),
     statistics=("partition", "first", "last", "at"),
-    repetitive=("lane", "partition", "verdict", "reason", "answer", "attempts"),
+    repetitive=("lane", "partition", "verdict", "reason", "answer", "attempts", "config"),
 )
 
 
@@ -204,6 +205,7 @@ def receipt_rows(frames: Sequence[ReceiptFrame]) -> pa.Table:
         texts([row.answer for row in told]),
         times(answered),
         pa.array([row.attempts for row in told], pa.int32()),
+        pa.array([frame.config for frame in frames for _ in frame.rows], pa.int64()),
         days(answered),
     )
     return pa.Table.from_arrays(columns, schema=RECEIPTS_SHAPE.schema)

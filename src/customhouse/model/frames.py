@@ -170,6 +170,8 @@ class ReceiptFrame(Struct, frozen=True, array_like=True):
     """Copies owed to the lane in this partition up to `upto`, as `OwedFrame.totals` counts: what shows a gap."""
     taken: list[bytes] = []
     """Ids of the lane's rejected events that are rejected no longer: replayed, or discarded."""
+    config: int = 0
+    """Number of the configuration the lane worked under."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,7 @@ class Job(Struct, frozen=True):
     id: str
     verb: str
     arguments: dict[str, Any]
+    format: Literal[1] = 1
 
 
 class Answer(Struct, frozen=True):
@@ -34,6 +35,7 @@ class Answer(Struct, frozen=True):
     ok: bool
     message: str
     details: dict[str, Any] = {}
+    format: Literal[1] = 1
 
 
 class Jobs:
