@@ -15,7 +15,9 @@ _cached: dict[str, tuple[float, dict[str, Any]]] = {}
 
 def publish(workspace: Workspace, lanes: dict[str, dict[str, Any]], floors: dict[str, int]) -> None:
     """Leave the health of every lane where others find it, and up to where nobody needs the log any more."""
-    write_whole(workspace.run / _FILE, msgspec.json.encode({"format": 1, "at": time.time(), "lanes": lanes, "floors": floors}))
+    write_whole(
+        workspace.run / _FILE, msgspec.json.encode({"format": 1, "at": time.time(), "lanes": lanes, "floors": floors})
+    )
 
 
 def lanes(workspace: Workspace) -> dict[str, dict[str, Any]]:

@@ -22,8 +22,7 @@ from customhouse.state.embedded import EmbeddedState
 from customhouse.state.ids import MappedIndex
 from customhouse.state.jobs import Jobs
 
-
-_SECRET_FORMAT = "1"
+_SEED_FORMAT = "1"
 
 
 class PartitionMemory:
@@ -125,9 +124,9 @@ def workspace_secret(workspace: Workspace) -> int:
     """Return the 64-bit secret that seeds this workspace's hashes, made once; with it gone, the index starts anew."""
     path = workspace.data / "state" / "secret"
     if not path.exists():
-        write_whole(path, f"{_SECRET_FORMAT} {secrets.token_hex(8)}\n".encode())
+        write_whole(path, f"{_SEED_FORMAT} {secrets.token_hex(8)}\n".encode())
         path.chmod(0o600)
     found = path.read_text().split()
-    if len(found) != 2 or found[0] != _SECRET_FORMAT:
+    if len(found) != 2 or found[0] != _SEED_FORMAT:
         raise Broken(f"{path} has a format this version does not know")
     return int(found[1], 16)
