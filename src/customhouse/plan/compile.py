@@ -15,6 +15,7 @@ import jsonschema_rs
 import msgspec
 
 from customhouse.model.event import Violation
+from customhouse.plan.typed import decoder
 
 MAX_VIOLATIONS = 10
 """Of one event; a reader has understood long before."""
@@ -29,7 +30,7 @@ _MOST_DIGITS = 4
 class Judge:
     """One schema (JSON Schema 2020-12, formats asserted), ready to judge many values. Raises ValueError if it is none."""
 
-    __slots__ = ("_planned", "_validator", "is_valid")
+    __slots__ = ("_planned", "_typed", "_validator", "is_valid")
 
     def __init__(self, schema: dict[str, Any]) -> None:
         """Compile. The error is jsonschema_rs's ValidationError, with the place in its `instance_path`."""
@@ -37,8 +38,23 @@ class Judge:
             schema, validate_formats=True, offline=True, pattern_options=jsonschema_rs.RegexOptions()
         )
         self._planned = frozenset(_planned(schema))
+        self._typed = decoder(schema)
         self.is_valid: Callable[[Any], bool] = self._validator.is_valid
         """Say whether a value keeps the schema. About half a microsecond for a dozen properties."""
+
+    def surely_keeps(self, text: bytes) -> bool:
+        """
+        Say whether JSON text keeps the schema, as far as its type alone can tell: False decides nothing.
+
+        Names the schema does not know are skipped over; that their numbers and strings can be read is taken for granted.
+        """
+        if self._typed is None:
+            return False
+        try:
+            self._typed(text)
+        except (ValueError, RecursionError):
+            return False
+        return True
 
     def violations(self, value: Any, *, show: Callable[[str], str] | None = None) -> tuple[Violation, ...]:
         """

@@ -9,6 +9,7 @@ keeps the schema; what it refuses may still keep it, and is judged in full. A sc
 import math
 import re
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,7 +18,6 @@ from msgspec import Meta, Raw
 _NOTES = frozenset({"title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly", "$comment"})
 _EXACT = 2**53
 """Whole numbers up to here are the same as integers and as floating point, so limits mean the same for both."""
-_LONGEST = 1000
 _PLAIN_PATTERN = re.compile(r"\^(?:(?:\[[A-Za-z0-9_ -]+\]|[A-Za-z0-9_ -])(?:\{[0-9]{1,2}(?:,[0-9]{1,2})?\})?)+\$")
 """Means the same in every dialect, and takes no time to try."""
 
@@ -59,9 +59,13 @@ def _type(schema: Any) -> Any:
 
 def _choice(said: dict[str, Any]) -> Any:
     options = [said["const"]] if "const" in said else said["enum"]
-    if said.get("type", "string") != "string" or said.keys() - {"type", "enum"} - {"const"}:
+    if (
+        not said.keys() <= {"type", "enum", "const"}
+        or said.keys() >= {"enum", "const"}
+        or said.get("type", "string") != "string"
+    ):
         raise _Beyond
-    if ("const" in said and "enum" in said) or not options or not all(type(option) is str for option in options):
+    if not options or not all(type(option) is str for option in options):
         raise _Beyond
     return Literal[tuple(options)]
 
@@ -109,16 +113,19 @@ def _limited(kind: type, said: dict[str, Any]) -> Any:
 
 def _array(said: dict[str, Any]) -> Any:
     item, limits = _type(said.pop("items", True)), _lengths(said, "minItems", "maxItems")
-    kind: Any = list[item]
+    kind: Any = GenericAlias(list, (item,))
     return Annotated[kind, Meta(**limits)] if limits else kind
 
 
 def _object(said: dict[str, Any]) -> Any:
     properties, required = said.pop("properties", {}), said.pop("required", [])
-    closed = said.pop("additionalProperties", True)
-    if closed not in (True, False):
+    takes_others = said.pop("additionalProperties", True)
+    if takes_others not in {True, False}:
         raise _Beyond
-    names = {**properties, **{name: True for name in required if name not in properties and closed}}
+    # What is required and not described may be anything, unless nothing but the described may come.
+    names = (
+        {**properties, **{name: True for name in required if name not in properties}} if takes_others else properties
+    )
     if not names.keys() >= set(required):
         raise _Beyond
     fields = {name: f"f{nth}" for nth, name in enumerate(names)}
@@ -128,7 +135,7 @@ def _object(said: dict[str, Any]) -> Any:
         "Keeping",
         wanted,
         rename={field: name for name, field in fields.items()},
-        forbid_unknown_fields=not closed,
+        forbid_unknown_fields=not takes_others,
         kw_only=True,
         gc=False,
     )

@@ -73,9 +73,10 @@ class Validation:
     def _known(self, event: Event, entry: "_Entry") -> Outcome:
         violations = entry.missing(event)
         missing = bool(violations)
-        if entry.judge is not None:
+        text = event.traits if entry.judges_traits else event.properties
+        if entry.judge is not None and not entry.judge.surely_keeps(text):
             try:
-                value = _decode(event.traits if entry.judges_traits else event.properties)
+                value = _decode(text)
             except (ValueError, RecursionError):
                 part = "traits" if entry.judges_traits else "properties"
                 return Quarantine(EVENT_UNREADABLE, f"the {part} hold numbers, text or nesting that cannot be read")
