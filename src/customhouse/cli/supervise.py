@@ -158,7 +158,7 @@ class Supervisor:
         return self._reload()
 
     def _reload(self) -> Answer:
-        """Take in what the user wrote; a bad file changes nothing."""
+        """Take in what the user wrote, have secrets read again and lanes go on; a bad file changes nothing."""
         before = self.version.number
         try:
             self.version = take_in(self._workspace, self._overrides)
@@ -166,14 +166,13 @@ class Supervisor:
             self._logger.error("supervisor.reload_refused", problems=len(error.problems), still=before)
             problems = [{"place": p.place, "message": p.message, "hint": p.hint} for p in error.problems]
             return Answer(ok=False, message="the configuration was refused", details={"problems": problems})
-        if self.version.number != before:
-            for child in self.children:
-                child.signal(signal.SIGHUP)
-            self._logger.info("supervisor.reloaded", config=self.version.number, plan=self.version.plan_release)
+        # Also when nothing changed: what `file:` references lead to may have, and a parked lane waits for this word.
+        for child in self.children:
+            child.signal(signal.SIGHUP)
+        self._logger.info("supervisor.reloaded", config=self.version.number, plan=self.version.plan_release)
         details = {"config": self.version.number, "plan_release": self.version.plan_release, "before": before}
-        return Answer(
-            ok=True, message="reloaded" if self.version.number != before else "nothing changed", details=details
-        )
+        same = "nothing changed; secrets were read again"
+        return Answer(ok=True, message="reloaded" if self.version.number != before else same, details=details)
 
     def _on_stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
