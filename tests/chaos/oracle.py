@@ -5,7 +5,6 @@ It reads the lake, the quarantine and the balance as a user does, and the reques
 frames, bookmarks or state. Every promise that was broken is one line; no line is the proof.
 """
 
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -31,11 +30,14 @@ class Seen:
     trail: int
 
 
-def judge(house: House, journal: Journal, hook: LyingServer | None = None, *, seconds: float = 90.0) -> str:
+def judge(
+    house: House, journal: Journal, hook: LyingServer | None = None, *, seconds: float = 90.0, parcels: bool = True
+) -> str:
     """
     Wait until nothing is in flight, compare everything, and return a line for the report.
 
-    Raises AssertionError with every broken promise.
+    `parcels`: what the webhook said yes to came again, if at all, under its own idempotency key; that cannot be so when
+    it also said no to parts of it and the lane was killed in between. Raises AssertionError with every broken promise.
     """
     began = time.monotonic()
     books = house.settled(seconds, acknowledged=journal.copies_acknowledged)
@@ -43,7 +45,7 @@ def judge(house: House, journal: Journal, hook: LyingServer | None = None, *, se
     seen = Seen(books, house.sql(_ROWS), _held(house), _trail(house, books["acknowledged"]))
     broken = [*_ids(journal, seen), *_books(journal, seen), *_order(journal, seen.lake)]
     if hook is not None:
-        broken += _hook(journal, seen, hook)
+        broken += _hook(journal, seen, hook, parcels=parcels)
     assert not broken, "\n".join(["promises were broken:", *broken, f"books: {books}"])
     return (
         f"{len(journal.acknowledged):,} ids acknowledged ({journal.copies_acknowledged:,} copies, "
@@ -124,24 +126,24 @@ def _order(journal: Journal, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         last[key] = (row["seq"], row["position"])
 
 
-def _hook(journal: Journal, seen: Seen, hook: LyingServer) -> Iterator[str]:
+def _hook(journal: Journal, seen: Seen, hook: LyingServer, *, parcels: bool) -> Iterator[str]:
     """The webhook took every event; again only under the same key and with the same companions; each key in order."""
     first: dict[str, str] = {}
-    parcels: dict[str, list[str]] = {}
+    contents: dict[str, list[str]] = {}
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
     for request in hook.requests():
         if request.answer != "ok":
             continue
         key, events = request.headers["idempotency-key"], request.json()["events"]
         ids = [event["message_id"] for event in events]
-        if parcels.setdefault(key, ids) != ids:
+        if contents.setdefault(key, ids) != ids:
             yield f"idempotency key {key} stands for two different parcels"
         for event in events:
             if event["message_id"] not in first:
                 numbers[event["source"], event["anonymous_id"]] += (
                     [event["context"]["seq"]] if event["message_id"] in journal.acknowledged else []
                 )
-            if first.setdefault(event["message_id"], key) != key:
+            if first.setdefault(event["message_id"], key) != key and parcels:
                 yield f"{event['message_id']} was sent again under another idempotency key"
     lake = {row["message_id"] for row in seen.lake}
     yield from _told("in the lake, but not at the webhook", lake - first.keys())

@@ -1,0 +1,78 @@
+"""Destinations that hang, cut the line, refuse and lie: their lane waits, the others never notice, nothing is lost."""
+
+import time
+
+import pytest
+from load import Load
+from lying import LyingServer
+from oracle import judge
+
+_TROUBLE = 3.0
+IMPATIENT = {
+    "timeout_seconds": 0.5,
+    "retry_base_seconds": 0.1,
+    "retry_cap_seconds": 1.0,
+    "breaker_seconds": 0.5,
+    "batch_events": 50,
+}
+WAYS = ("hang", "reset", "500", "429", "lie")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_destination_in_trouble(way, house_of, seed, report):
+    with LyingServer() as hook:
+        house = house_of(hook, lane=IMPATIENT)
+        house.start()
+        with Load(house.url, seed + WAYS.index(way), senders=2) as load:
+            house.wait_until(hook.events, 30, "the destination gets events")
+            hook.mode = way
+            time.sleep(_TROUBLE)
+            # In between: some answers come through, most do not.
+            hook.then("ok", way, "ok", "500", "ok", way, "429", "ok")
+            time.sleep(_TROUBLE)
+            load.end()
+            # The lake gets everything while the other lane is still stuck.
+            books = house.settled(60, acknowledged=load.journal.copies_acknowledged, ignore=("owed:hook",))
+            stuck = books["in_flight"].get("owed:hook", 0)
+            hook.mode = "ok"
+        assert stuck, "the destination was never in trouble"
+        report(f"{stuck:,} stuck while the lake had everything, {judge(house, load.journal, hook)}")
+        house.stop()
+
+
+def test_everything_at_once_and_a_crash(house_of, seed, report):
+    """Answers of every kind, in any order, while the delivery is killed: at least once, nothing lost."""
+    with LyingServer() as hook:
+        house = house_of(hook, lane=IMPATIENT)
+        house.start()
+        with Load(house.url, seed + 10, senders=2) as load:
+            for nth in range(4):
+                hook.then(*(("ok", "ok", *WAYS)[(seed + nth + each * 3) % 7] for each in range(20)))
+                time.sleep(1.5)
+                house.kill("delivery")
+        report(f"4 kills, {judge(house, load.journal, hook, parcels=False)}")
+        house.stop()
+
+
+def test_refused_credentials(house_of, tmp_path, seed, report):
+    """A parked lane burns nothing and asks nothing, until the secret in its file is mended and read again."""
+    token = tmp_path / "token"
+    token.write_text("Bearer stale-token")
+    with LyingServer() as hook:
+        house = house_of(hook, lane=IMPATIENT | {"headers": {"authorization": f"file:{token}"}})
+        house.start()
+        with Load(house.url, seed + 20, senders=2) as load:
+            house.wait_until(hook.events, 30, "the destination gets events")
+            hook.mode = "401"
+            house.wait_until(lambda: hook.requests()[-1].answer == "401", 30, "the destination refuses")
+            time.sleep(1)
+            asked = len(hook.requests())
+            time.sleep(_TROUBLE)
+            assert len(hook.requests()) == asked, "a parked lane knocks on"
+            token.write_text("Bearer fresh-token")
+            hook.mode = "ok"
+            assert house.cli("reload").returncode == 0
+            house.wait_until(lambda: len(hook.requests()) > asked, 30, "the lane goes on")
+        assert hook.requests()[-1].headers["authorization"] == "Bearer fresh-token"
+        report(judge(house, load.journal, hook))
+        house.stop()
