@@ -12,11 +12,11 @@ import xxhash
 from msgspec import Struct
 
 from customhouse.collector import cors
-from customhouse.collector.answers import problem
 from customhouse.collector.commit import UNKNOWN_SOURCE, Commit, Places
 from customhouse.collector.config import LimitsConfig, SourceConfig
 from customhouse.collector.facts import Facts
-from customhouse.collector.host import Answer
+from customhouse.collector.http.answers import problem
+from customhouse.collector.http.host import Answer
 from customhouse.collector.mint import Mint
 from customhouse.collector.probes import Age, Probes
 from customhouse.collector.routes import Entry, Recogniser, Routes

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from customhouse.collector.commit import Commit
 from customhouse.collector.config import ListenConfig
-from customhouse.collector.host import Host
-from customhouse.collector.http import Server
+from customhouse.collector.http.host import Host
+from customhouse.collector.http.server import Server
 
 _BACKLOG = 2048
 _SWITCH_INTERVAL = 0.0005

@@ -13,7 +13,7 @@ import uvloop
 from customhouse.collector.commit import Commit, Terms
 from customhouse.collector.config import LimitsConfig, ListenConfig, SourceConfig
 from customhouse.collector.door import About, Door
-from customhouse.collector.http import Server
+from customhouse.collector.http.server import Server
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
 from customhouse.log.memory import MemoryLog

@@ -10,8 +10,8 @@ import logging
 from email.utils import formatdate
 
 from customhouse.collector.config import ListenConfig
-from customhouse.collector.connection import Connection
-from customhouse.collector.host import Commons, Host
+from customhouse.collector.http.connection import Connection
+from customhouse.collector.http.host import Commons, Host
 
 _logger = logging.getLogger(__name__)
 

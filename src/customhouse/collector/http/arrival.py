@@ -7,8 +7,8 @@ head is judged before the body costs anything.
 
 import httptools
 
-from customhouse.collector import answers
-from customhouse.collector.host import Commons
+from customhouse.collector.http import answers
+from customhouse.collector.http.host import Commons
 from customhouse.model.http import Reply, Request
 
 _SPACE = " \t"

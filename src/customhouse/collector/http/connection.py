@@ -11,9 +11,9 @@ from typing import Protocol, cast
 
 import httptools
 
-from customhouse.collector import answers
-from customhouse.collector.arrival import Arrival, Stop
-from customhouse.collector.host import Answer, Commons
+from customhouse.collector.http import answers
+from customhouse.collector.http.arrival import Arrival, Stop
+from customhouse.collector.http.host import Answer, Commons
 from customhouse.model.http import Reply, Request
 
 _logger = logging.getLogger(__name__)
