@@ -43,7 +43,8 @@ async def _run(process: Process) -> None:
         free_disk_bytes=said.limits.free_disk_bytes,
         folder=workspace.log,
     )
-    commit = Commit(log, terms, fault=process.fault)
+    measure = process.meter.histogram("customhouse_commit_duration_seconds").observe
+    commit = Commit(log, terms, fault=process.fault, observe=measure)
     door = Door(
         list(protocols().values()),
         commit,
@@ -103,6 +104,9 @@ async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, 
         health = commit.health()
         uncommitted.set(health.uncommitted_bytes)
         free.set(health.free_bytes or 0)
+        for (protocol, status), count in door.answered.items():
+            counter = process.meter.counter("customhouse_requests_total", protocol=protocol, status=str(status))
+            counter.add(count - counter.value)
         process.write_meters()
         if time.monotonic() >= due:
             due = time.monotonic() + SECONDS

@@ -98,13 +98,24 @@ class _Deposit:
             self.future.set_result(reply)
 
 
+def _unseen(_seconds: float) -> None:
+    """Be told of a commit where nobody measures."""
+
+
 class Commit:
     """The way into the log. Lives on one loop; only the writer's jobs run elsewhere."""
 
     def __init__(
-        self, log: Log, terms: Terms, *, fault: Fault = no_fault, clock: Callable[[], int] = time.time_ns
+        self,
+        log: Log,
+        terms: Terms,
+        *,
+        fault: Fault = no_fault,
+        clock: Callable[[], int] = time.time_ns,
+        observe: Callable[[float], None] = _unseen,
     ) -> None:
-        """Write to a log under given terms; `clock` tells nanoseconds since 1970."""
+        """Write to a log under given terms; `clock` tells nanoseconds, `observe` is told the seconds of each commit."""
+        self._observe = observe
         self.terms = terms
         self.config = 0
         """Number of the configuration in force; every frame carries it."""
@@ -198,10 +209,12 @@ class Commit:
         self._tally = Tally()
         sheets = self._lay_out(group, Sheet(0, self.config, postings) if postings else None)
         at = self._clock() // 1000
-        log, fault = self._writing, self._fault
+        log, fault, observe = self._writing, self._fault, self._observe
 
         def job() -> Callable[[], None]:
+            began = time.perf_counter()
             write(sheets, log, at, fault)
+            observe(time.perf_counter() - began)
             return lambda: self._settle(group, sheets)
 
         self._writer.put(job)

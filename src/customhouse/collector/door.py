@@ -80,6 +80,8 @@ class Door:
         self._clock = clock
         self._mint = Mint()
         self._facts = Facts()
+        self.answered: dict[tuple[str, int], int] = {}
+        """Requests answered so far on ingest routes, by protocol and status."""
         self._swap(register)
 
     def reload(self, sources: Mapping[str, SourceConfig], limits: LimitsConfig, config: int) -> None:
@@ -221,6 +223,7 @@ class Door:
             if isinstance(outcome, str):
                 return self._refused(request, entry, source, outcome)
             accepted = entry.accepted
+            self._count(entry, accepted.status)
             receipt = (cors.RECEIPT_HEADER, _receipt(id_, outcome))
             return Reply(accepted.status, accepted.body, accepted.content_type, (*accepted.headers, receipt, *headers))
 
@@ -236,7 +239,13 @@ class Door:
     def _say_no(self, request: Request, entry: Entry, source: Source | None, refusal: Refusal) -> Reply:
         if entry.route.ingest:
             self._commit.refuse(source.name if source is not None else UNKNOWN_SOURCE, refusal.reason)
-        return _with(entry.protocol.refused(refusal, entry.route), cors.headers_for(request))
+        reply = entry.protocol.refused(refusal, entry.route)
+        self._count(entry, reply.status)
+        return _with(reply, cors.headers_for(request))
+
+    def _count(self, entry: Entry, status: int) -> None:
+        key = (entry.protocol.name, status)
+        self.answered[key] = self.answered.get(key, 0) + 1
 
 
 def _with(reply: Reply, headers: cors.Headers) -> Reply:
