@@ -107,8 +107,9 @@ class Reader:
             if done.returncode == 0 and command.came(done.stdout):
                 return
             again = _LOOKS.match(command.text) and time.monotonic() < until
-            assert again, f"$ {command.text}\n{done.stdout}{done.stderr}\ncode {done.returncode}\nexpected:\n" + "\n".join(
-                command.expected
+            assert again, (
+                f"$ {command.text}\n{done.stdout}{done.stderr}\ncode {done.returncode}\nexpected:\n"
+                + "\n".join(command.expected)
             )
             time.sleep(0.2)
 
@@ -143,7 +144,12 @@ class Reader:
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("CUSTOMHOUSE_")}
         door, console = self._ports["8080"], self._ports["8081"]
-        return own | {"CUSTOMHOUSE_PORT": door, "CUSTOMHOUSE_CONSOLE_PORT": console, "COLUMNS": "240", "LC_ALL": "C.UTF-8"}
+        return own | {
+            "CUSTOMHOUSE_PORT": door,
+            "CUSTOMHOUSE_CONSOLE_PORT": console,
+            "COLUMNS": "240",
+            "LC_ALL": "C.UTF-8",
+        }
 
 
 def settle_in(folder: Path, root: Path) -> None:
