@@ -18,7 +18,7 @@ import yaml
 from customhouse.app.configuration import Configuration
 from customhouse.app.road import Rules, protocols, road
 from customhouse.cli.main import app
-from customhouse.collector import answers
+from customhouse.collector.http import answers
 from customhouse.ledger import trail
 from customhouse.model import posting
 from customhouse.model.contracts import Refusal, Route, WireProtocol
@@ -328,7 +328,7 @@ def stale(folder: Path) -> list[str]:
 
 def text_of(name: str) -> str:
     """Return a page as it is written: never more than one empty line, one at its end."""
-    return re.sub(r"\n{3,}", "\n\n", PAGES[name]())
+    return re.sub(r"\n{3,}", "\n\n", PAGES[name]()).rstrip("\n") + "\n"
 
 
 def main(arguments: Sequence[str]) -> int:
