@@ -103,7 +103,10 @@ class Worker:
                 break
             if not stop:
                 self._wait(events)
-        self.checkpoint()
+        try:
+            self.checkpoint()
+        except Unavailable as error:  # the next start takes it from the log
+            self._logger.warning("pipeline.unavailable", reason=str(error), attempt=trouble)
 
     def step(self) -> int:
         """Judge and settle at most one batch of every partition, and do the jobs that are due; return the events judged."""

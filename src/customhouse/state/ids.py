@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from customhouse.model.errors import Broken
+from customhouse.model.errors import Broken, Unavailable
 from customhouse.state.identries import NOBODY, Days, Entries, Words, strongest
 from customhouse.state.idtable import LARGEST, Damaged, Places, Table, tags
 
@@ -167,12 +167,15 @@ class MappedIndex:
             table.path.unlink()
 
     def checkpoint(self, position: int) -> None:
-        """Bring everything to disk, then note that everything up to a position of `owed` is in."""
-        for tables in self._days.values():
-            for table in tables:
-                table.sync()
-        self.synced_through = position
-        self._note()
+        """Bring everything to disk, then note that everything up to a position of `owed` is in. Raises Unavailable."""
+        try:
+            for tables in self._days.values():
+                for table in tables:
+                    table.sync()
+            self.synced_through = position
+            self._note()
+        except OSError as error:
+            raise Unavailable(f"the id index cannot be brought to disk: {error.strerror}") from error
 
     def close(self) -> None:
         """Let go of the files; what was entered since the last checkpoint counts as not entered."""

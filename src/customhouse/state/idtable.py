@@ -70,7 +70,10 @@ class Table:
     @classmethod
     def create(cls, path: Path, day: int, bits: int) -> "Table":
         """Make an empty table of `2 ** bits` slots. Raises Unavailable when the disk has no room for it."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        except OSError as error:
+            raise Unavailable(f"no room for the id index: {error.strerror}") from error
         try:
             os.ftruncate(handle, _length(bits))
             # A mapped page without disk space behind it would end the process with SIGBUS when written.

@@ -61,7 +61,11 @@ class Jobs:
         raise Unavailable("the job was left and will be done when the process runs; is `customhouse run` up?")
 
     def carry_out(self, perform: Callable[[Job], Answer]) -> int:
-        """Do every waiting job, oldest first; return how many there were. The owner calls this now and then."""
+        """
+        Do every waiting job, oldest first; return how many there were. The owner calls this now and then.
+
+        Raises Unavailable when an answer cannot be written; its job stays, and is done again.
+        """
         done = 0
         for path in sorted(self._folder.glob("*.job")):
             try:
@@ -70,7 +74,10 @@ class Jobs:
                 answer = Answer(ok=False, message="the job file cannot be read")
             else:
                 answer = perform(job)
-            self._write(path.with_suffix(".answer"), msgspec.json.encode(answer))
+            try:
+                self._write(path.with_suffix(".answer"), msgspec.json.encode(answer))
+            except OSError as error:
+                raise Unavailable(f"the answer to a job cannot be written: {error.strerror}") from error
             path.unlink(missing_ok=True)
             done += 1
         if done:

@@ -68,3 +68,24 @@ def test_a_disk_without_room_is_told_and_harms_nothing(tmp_path):
     claims, _ = index.find(some(5, 1, 100).keys, np.zeros(1, np.int64))
     assert claims.tolist() == [100]
     index.close()
+
+
+def test_a_checkpoint_the_disk_has_no_room_for_is_told_and_made_later(tmp_path):
+    index = MappedIndex(tmp_path, first_bits=6)
+    index.add(some(5, 3))
+    index.checkpoint(7)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(Unavailable, match="cannot be brought to disk"):
+            index.checkpoint(8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    again = MappedIndex.open(tmp_path)
+    assert again.synced_through == 7
+    again.close()
+    index.checkpoint(8)
+    index.close()
+    again = MappedIndex.open(tmp_path)
+    assert again.synced_through == 8
+    again.close()
