@@ -54,6 +54,7 @@ async def _run(process: Process) -> None:
     )
     stop = asyncio.Event()
     tending = asyncio.create_task(_tend(process, door, commit, log, stop))
+    tending.add_done_callback(lambda _: stop.set())  # a door that nobody tends hears no signal: better a new one
     try:
         await serve(said.listen, door, commit, stop, lambda port: _ready(process, rules, port))
     except OSError as error:
@@ -100,7 +101,8 @@ async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, 
                 process.logger.error("door.reload_refused", reason=type(error).__name__)
                 continue
             door.reload(sources, rules.configuration.limits, rules.versions.config)
-            process.announce(rules.versions.config, process.port)
+            with process.chore("announcing"):
+                process.announce(rules.versions.config, process.port)
         health = commit.health()
         uncommitted.set(health.uncommitted_bytes)
         free.set(health.free_bytes or 0)
@@ -110,7 +112,8 @@ async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, 
         process.write_meters()
         if time.monotonic() >= due:
             due = time.monotonic() + SECONDS
-            await asyncio.to_thread(_retain, process, log, rules)
+            with process.chore("retention"):
+                await asyncio.to_thread(_retain, process, log, rules)
 
 
 def _retain(process: Process, log: EmbeddedLog, rules: Rules) -> None:

@@ -93,6 +93,7 @@ async def _run(process: Process) -> None:
         settler.config = rules.versions.config
         delivery = Delivery(house.lanes(rules.configuration.destinations), settler, process.logger)
         tending = asyncio.create_task(_tend(process, delivery, house, log, stop))
+        tending.add_done_callback(lambda _: stop.set())  # lanes that nobody tends hear no signal: better new ones
         process.announce(rules.versions.config)
         try:
             await delivery.run(stop)
@@ -119,12 +120,14 @@ async def _tend(process: Process, delivery: Delivery, house: House, log: Embedde
         if process.reload.is_set():
             process.reload.clear()
             _reload(process, delivery, house)
-        await asyncio.to_thread(jobs.carry_out, perform)
+        with process.chore("jobs"):
+            await asyncio.to_thread(jobs.carry_out, perform)
         process.write_meters()
         if time.monotonic() >= due:
             due = time.monotonic() + _PUBLISH_SECONDS
-            floors = await asyncio.to_thread(house.floors, log)
-            publish(process.workspace, delivery.health(), floors)
+            with process.chore("publishing"):
+                floors = await asyncio.to_thread(house.floors, log)
+                publish(process.workspace, delivery.health(), floors)
 
 
 def _reload(process: Process, delivery: Delivery, house: House) -> None:
@@ -139,7 +142,8 @@ def _reload(process: Process, delivery: Delivery, house: House) -> None:
     for name, health in delivery.health().items():
         if health.get("state") == "parked":  # a reload is how somebody says that credentials were mended
             delivery.resume(name)
-    process.announce(rules.versions.config)
+    with process.chore("announcing"):
+        process.announce(rules.versions.config)
 
 
 async def _perform(delivery: Delivery, job: Job) -> Answer:

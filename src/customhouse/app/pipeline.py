@@ -102,20 +102,22 @@ def _tending(process: Process, roads: Roads, log: EmbeddedLog) -> Callable[[], N
         if process.reload.is_set():
             process.reload.clear()
             roads.adopt(newest(process.workspace))
-            process.announce(roads.rules.versions.config)
+            with process.chore("announcing"):
+                process.announce(roads.rules.versions.config)
         process.write_meters()
         if time.monotonic() >= due:
             due = time.monotonic() + SECONDS
             kept = roads.rules.configuration.retention
-            retain(
-                log,
-                OWED_TOPIC,
-                lambda partition: floor(process.workspace, OWED_TOPIC, partition),
-                process.logger,
-                days=kept.owed_days,
-                size=kept.log_bytes,
-            )
-            roads.forget(time.time_ns() // 1000)
+            with process.chore("retention"):
+                retain(
+                    log,
+                    OWED_TOPIC,
+                    lambda partition: floor(process.workspace, OWED_TOPIC, partition),
+                    process.logger,
+                    days=kept.owed_days,
+                    size=kept.log_bytes,
+                )
+                roads.forget(time.time_ns() // 1000)
 
     return tend
 

@@ -2,13 +2,17 @@
 What the four kinds of process have in common: how they say that they are there, and how they are told to stop.
 
 A process writes its own file under `run/`; the supervisor, the console and the CLI read it. When the supervisor is gone,
-its processes go too: a second supervisor must be able to take over.
+its processes go too: a second supervisor must be able to take over. Its processes wait until the old ones have ended,
+because each kind is the one writer of its files.
 """
 
+import fcntl
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,13 +21,17 @@ from msgspec import Struct
 
 from customhouse.app.workspace import Workspace
 from customhouse.model.contracts import Fault
+from customhouse.model.errors import Unavailable
 from customhouse.telemetry.logs import Logger
 from customhouse.telemetry.measure import Meter
 
 Kind = Literal["collector", "pipeline", "delivery", "console"]
 KINDS: tuple[Kind, ...] = ("collector", "pipeline", "delivery", "console")
 _PARENT_SECONDS = 0.5
+_LOOK_SECONDS = 0.05
 _METERS_SECONDS = 5.0
+_PATIENCE = 60.0
+"""Seconds a process waits for one of its kind to end: longer than any drain."""
 
 
 class Announcement(Struct, frozen=True, kw_only=True):
@@ -41,7 +49,11 @@ class Process:
     """One running process of the house: its place, its voice, and its two signals."""
 
     def __init__(self, workspace: Workspace, kind: Kind, logger: Logger, meter: Meter, fault: Fault) -> None:
-        """Take over SIGTERM, SIGINT and SIGHUP, and begin to watch the parent."""
+        """
+        Take over SIGTERM, SIGINT and SIGHUP, begin to watch the parent, and wait until this is the one of its kind.
+
+        Raises Unavailable when another one of its kind stays.
+        """
         self.workspace = workspace
         self.kind = kind
         self.logger = logger
@@ -55,6 +67,7 @@ class Process:
         signal.signal(signal.SIGINT, lambda *_: self.stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
         threading.Thread(target=self._watch_parent, args=(os.getppid(),), daemon=True).start()
+        self._lock = _take(workspace.run / f"{kind}.lock", self.stop)
 
     def announce(self, config: int, port: int = 0) -> None:
         """Say that the process is ready, under which configuration, and on which port."""
@@ -66,13 +79,37 @@ class Process:
         """Leave the measurements where the console finds them, every few seconds."""
         if time.monotonic() >= self._next_write:
             self._next_write = time.monotonic() + _METERS_SECONDS
-            self.meter.write(self.workspace.run)
+            with self.chore("measuring"):
+                self.meter.write(self.workspace.run)
+
+    @contextmanager
+    def chore(self, name: str) -> Iterator[None]:
+        """Do something beside the work: when a disk or a file fails it, say so, and go on with the work."""
+        try:
+            yield
+        except (Unavailable, OSError) as error:
+            self.logger.warning("process.chore_failed", chore=name, reason=str(error))
 
     def _watch_parent(self, parent: int) -> None:
         while os.getppid() == parent:
             time.sleep(_PARENT_SECONDS)
         self.logger.warning("process.orphaned", reason="the supervisor is gone")
         self.stop.set()
+
+
+def _take(path: Path, stop: threading.Event) -> int:
+    """Return a lock nobody else has as long as this process lives. Raises Unavailable when somebody keeps it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until or stop.wait(_LOOK_SECONDS):
+                os.close(lock)
+                raise Unavailable(f"another process has {path}") from None
+        else:
+            return lock
 
 
 def announcement(workspace: Workspace, kind: str) -> Announcement | None:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +141,27 @@ class Supervisor:
             if self._reloading:
                 self._reloading = False
                 self._reload()
-            self._jobs.carry_out(self._perform)
+            # Whatever the disk does to these, the processes must be watched.
+            with self._chore("jobs"):
+                self._jobs.carry_out(self._perform)
             if time.monotonic() >= measured + _METER_SECONDS:
                 measured = time.monotonic()
-                self._meter.write(self._workspace.run)
+                with self._chore("measuring"):
+                    self._meter.write(self._workspace.run)
         self._logger.info("supervisor.stopping")
         for child in self.children:
             child.end()
         os.close(self._lock)
         if not greeted and any(child.refused for child in self.children):
             raise SystemExit(USAGE)  # the process itself has said why
+
+    @contextmanager
+    def _chore(self, name: str) -> Iterator[None]:
+        """Do something beside the watching: when the disk fails it, say so, and go on."""
+        try:
+            yield
+        except (Unavailable, OSError) as error:
+            self._logger.warning("supervisor.chore_failed", chore=name, reason=str(error))
 
     def _perform(self, job: Job) -> Answer:
         """Do what `customhouse reload` asks."""
@@ -166,6 +178,11 @@ class Supervisor:
             self._logger.error("supervisor.reload_refused", problems=len(error.problems), still=before)
             problems = [{"place": p.place, "message": p.message, "hint": p.hint} for p in error.problems]
             return Answer(ok=False, message="the configuration was refused", details={"problems": problems})
+        except OSError as error:
+            self._logger.error("supervisor.reload_refused", reason=error.strerror, still=before)
+            words = f"the configuration cannot be kept: {error.strerror}"
+            problem = {"place": str(self._workspace.data), "message": words, "hint": "free disk space and reload again"}
+            return Answer(ok=False, message=words, details={"problems": [problem]})
         # Also when nothing changed: what `file:` references lead to may have, and a parked lane waits for this word.
         for child in self.children:
             child.signal(signal.SIGHUP)
