@@ -45,7 +45,7 @@ class House:
         self._made: dict[str, tuple[tuple[Any, ...], Carrier]] = {}
         self._lake: Lake | None = None
         lake = process.workspace.lake
-        self.trail = TrailLane(log, tools.feed, TrailTables(lake), TrailConfig(), fault=process.fault)
+        self.trail = TrailLane(log, TrailTables(lake), TrailConfig(), fault=process.fault)
 
     def lanes(self, destinations: dict[str, DestinationConfig]) -> list[Carrier]:
         """Return a lane for every destination, and the trail's. Raises Misconfigured when a secret cannot be had."""

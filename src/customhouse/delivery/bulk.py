@@ -26,6 +26,7 @@ from customhouse.model.frames import (
     RECEIPTS_TOPIC,
     ReceiptFrame,
     ReceiptRow,
+    decode_owed,
     decode_receipt,
     encode,
 )
@@ -35,6 +36,8 @@ TRAIL_LANE = "trail"
 _READ_BYTES = 8 * 1024 * 1024
 _FULL_READ = _READ_BYTES // 2
 """Bytes; a read of so much may have left something behind, because a log cuts at frames."""
+_GATHER = 1.0
+"""Seconds that one step may read on; then it is somebody else's turn, and time to hear of a stop."""
 _IDLE = 0.2
 """Seconds between two looks at a log with nothing new."""
 
@@ -111,7 +114,9 @@ class LakeLane:
         intake = self._intakes.get(partition)
         if intake is None:
             intake = self._intakes[partition] = self._begin(partition)
-        intake.fill(self._config.batch_events)
+        enough = monotonic() + min(self._config.flush_seconds, _GATHER)
+        while intake.fill(self._config.batch_events) and monotonic() < enough:
+            continue
         if intake.lost is not None:
             self._book_loss(intake, intake.lost)
             return 0.0
@@ -179,11 +184,10 @@ class TrailLane:
 
     name = TRAIL_LANE
 
-    def __init__(self, log: Log, feed: Feed, tables: TrailTables, config: TrailConfig, fault: Fault = no_fault) -> None:
+    def __init__(self, log: Log, tables: TrailTables, config: TrailConfig, fault: Fault = no_fault) -> None:
         """Store into `tables`, whose one writer this is. `run` starts the work."""
         self.rounds = Rounds(self.name, self.step, lambda: None)
         self._log = log
-        self._feed = feed
         self._tables = tables
         self._config = config
         self._fault = fault
@@ -207,7 +211,7 @@ class TrailLane:
     def step(self) -> float:
         """Store what is new, tend the tables, return the seconds to wait. Blocks. Raises Unavailable."""
         is_behind = False
-        for partition in self._feed.partitions():
+        for partition in self._log.partitions(OWED_TOPIC):
             is_behind |= self._store_trail(partition)
         for partition in self._log.partitions(RECEIPTS_TOPIC):
             is_behind |= self._store_receipts(partition)
@@ -216,11 +220,11 @@ class TrailLane:
 
     def _store_trail(self, partition: int) -> bool:
         """Store one read's worth; say whether there is more."""
-        frames = self._feed.read(partition, after=self.upto(OWED_TOPIC, partition), limit=_READ_BYTES)
+        frames = self._log.read(OWED_TOPIC, partition, after=self.upto(OWED_TOPIC, partition), limit=_READ_BYTES)
         if frames:
-            self._tables.store_trail(partition, frames)
+            self._tables.store_trail(partition, [(frame, decode_owed(frame.body)) for frame in frames])
             self._fault("trail.after_store")
-        return sum(len(frame.body) for frame, _ in frames) >= _FULL_READ
+        return sum(len(frame.body) for frame in frames) >= _FULL_READ
 
     def _store_receipts(self, partition: int) -> bool:
         after = self.upto(RECEIPTS_TOPIC, partition)

@@ -68,7 +68,7 @@ def main(folder: Path, point: str, times: int) -> None:
     settler.recover()
     feed = Feed(log)
     lake = LakeLane("lake", feed, Lake(folder / "lake"), settler, BY_FIVE, fault)
-    trail = TrailLane(log, feed, TrailTables(folder / "lake"), TrailConfig(), fault)
+    trail = TrailLane(log, TrailTables(folder / "lake"), TrailConfig(), fault)
     for _ in range(20):
         lake.step()
         trail.step()

@@ -1,6 +1,7 @@
 from bench import Bench
 
-from customhouse.delivery.reading.feed import Feed
+from customhouse.delivery.reading.feed import Feed, Owing
+from customhouse.model.frames import OwedFrame
 
 
 def test_lanes_at_the_same_place_share_what_is_decoded():
@@ -30,3 +31,9 @@ def test_a_small_cache_forgets_and_still_reads():
     assert feed.newest(0)[0].base == 8
     assert feed.newest(7) is None
     assert feed.partitions() == [0]
+
+
+def test_a_lane_reads_the_fields_of_a_frame_in_their_order():
+    fields = OwedFrame.__struct_fields__
+    assert Owing.__struct_fields__ == fields[: len(Owing.__struct_fields__)]
+    assert Owing.__struct_fields__[-1] == "owed"

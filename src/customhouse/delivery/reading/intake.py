@@ -40,25 +40,29 @@ class Intake:
         self.lost: Lost | None = None
         self.gap_ahead = False
 
-    def fill(self, want: int) -> None:
-        """Read a piece of the log unless `want` events are pending; stop at a gap. Blocks for the disk."""
+    def fill(self, want: int) -> bool:
+        """Read a piece of the log unless `want` events are pending; stop at a gap. Says whether it came further. Blocks."""
         if self.lost or self.gap_ahead or len(self.pending) >= want:
-            return
+            return False
+        start = self.cursor
         for frame, owed in self._feed.read(self.partition, after=self.cursor, limit=READ_BYTES):
             mine = self._feed.events_for(frame, owed, self._lane, -1)
-            new = [(position, event) for position, event in mine if position > self.cursor]
+            new = mine
+            if frame.base <= self.cursor:
+                new = [(position, event) for position, event in mine if position > self.cursor]
             before = owed.totals.get(self._lane, self.seen + len(new)) - len(mine)
             if before > self.seen:
                 self.gap_ahead = bool(self.pending)
                 if not self.pending:
                     self.lost = Lost(self.cursor + 1, frame.base - 1, before, before - self.seen)
-                return
+                break
             nth = before + len(mine) - len(new)
             self.pending.extend(
                 Item(position, nth + at, owed.now, event) for at, (position, event) in enumerate(new, 1)
             )
             self.cursor = frame.last
             self.seen = nth + len(new)
+        return self.cursor > start
 
     def mark_at(self, count: int, at: int) -> Mark:
         """Return the mark behind the first `count` pending events, or behind all that was read when that is all."""
