@@ -11,6 +11,7 @@ from typing import Any
 from customhouse.app.configuration import DestinationConfig
 from customhouse.app.lanes import publish
 from customhouse.app.process import Process
+from customhouse.app.retention import SECONDS, retain
 from customhouse.app.rules import newest
 from customhouse.delivery.bulk import LakeLane, TrailConfig, TrailLane
 from customhouse.delivery.lane import Lane, Tools
@@ -108,6 +109,7 @@ async def _run(process: Process) -> None:
 async def _tend(process: Process, delivery: Delivery, house: House, log: EmbeddedLog, stop: asyncio.Event) -> None:
     """Do beside the lanes' work: signals, jobs, and telling the others how the lanes fare."""
     jobs, due = Jobs(process.workspace.jobs("delivery")), 0.0
+    retain_due = time.monotonic() + SECONDS
     loop = asyncio.get_running_loop()
 
     def perform(job: Job) -> Answer:
@@ -128,6 +130,22 @@ async def _tend(process: Process, delivery: Delivery, house: House, log: Embedde
             with process.chore("publishing"):
                 floors = await asyncio.to_thread(house.floors, log)
                 publish(process.workspace, delivery.health(), floors)
+        if time.monotonic() >= retain_due:
+            retain_due = time.monotonic() + SECONDS
+            await asyncio.to_thread(_retain, process, house, log)
+
+
+def _retain(process: Process, house: House, log: EmbeddedLog) -> None:
+    """Remove receipts that are in the trail, once they are old."""
+    kept = newest(process.workspace).configuration.retention
+    retain(
+        log,
+        RECEIPTS_TOPIC,
+        lambda partition: house.trail.upto(RECEIPTS_TOPIC, partition),
+        process.logger,
+        days=kept.receipts_days,
+        size=kept.log_bytes,
+    )
 
 
 def _reload(process: Process, delivery: Delivery, house: House) -> None:
