@@ -132,7 +132,8 @@ async def _tend(process: Process, delivery: Delivery, house: House, log: Embedde
                 publish(process.workspace, delivery.health(), floors)
         if time.monotonic() >= retain_due:
             retain_due = time.monotonic() + SECONDS
-            await asyncio.to_thread(_retain, process, house, log)
+            with process.chore("retention"):
+                await asyncio.to_thread(_retain, process, house, log)
 
 
 def _retain(process: Process, house: House, log: EmbeddedLog) -> None:
