@@ -323,7 +323,7 @@ def test_a_client_that_never_reads_is_cut(house):
     pid = house.pids()["collector"]
     before = resident(pid)
     place = urlsplit(house.url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as line:
+    with socket.create_connection((place.hostname, place.port), timeout=3) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         try:
             for _ in range(20_000):
