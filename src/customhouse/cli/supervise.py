@@ -129,7 +129,7 @@ class Supervisor:
             child.start()
         greeted, measured = False, time.monotonic()
         while not self._stopping:
-            time.sleep(0.05)
+            time.sleep(0.1)
             for child in self.children:
                 child.watch()
             if not greeted:

@@ -46,6 +46,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     """A batch smaller than this means that the worker keeps up; it then waits a little, to make the next one larger."""
     linger_seconds: float = 0.05
     idle_seconds: float = 0.02
+    rest_seconds: float = 0.1
+    """The longest pause between two looks at a log with nothing new: each pause is twice the one before."""
 
 
 class Parts(Struct, frozen=True):
@@ -79,6 +81,7 @@ class Worker:
         self._memory: dict[int, Memory] = {}
         self._intakes: dict[int, Intake] = {}
         self._totals: dict[int, dict[str, int]] = {}
+        self._idle = self._pace.idle_seconds
         self._next_jobs = 0.0
         self._next_checkpoint = 0.0
 
@@ -175,8 +178,11 @@ class Worker:
     def _wait(self, events: int) -> None:
         """Let a small batch be followed by a larger one."""
         if events == 0:
-            time.sleep(self._pace.idle_seconds)
-        elif events < self._pace.small_batch:
+            time.sleep(self._idle)
+            self._idle = min(2 * self._idle, self._pace.rest_seconds)
+            return
+        self._idle = self._pace.idle_seconds
+        if events < self._pace.small_batch:
             time.sleep(self._pace.linger_seconds)
 
     def _perform(self, job: Job) -> Answer:
