@@ -131,7 +131,7 @@ async def steadily(options: argparse.Namespace) -> dict[str, Any]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
-    Path(options.acks).write_text(json.dumps(acks))
+    await loop.run_in_executor(None, Path(options.acks).write_text, json.dumps(acks))
     return {"requests": len(taken), "seconds": time.perf_counter() - began, **_milliseconds(taken)}
 
 

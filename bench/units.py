@@ -2,7 +2,8 @@
 How things are measured: CPU time, of this process or of others, and the unit everything is compared with.
 
 The unit is one generic `msgspec.json.decode` of the same events, measured in the same run and around every round: a
-figure divided by it means about the same on any machine, and on a machine that others keep busy.
+figure divided by it means about the same on any machine, and on a machine that others keep busy. What it decodes is
+kept until the pass is over, as a program would keep it: decoding one event over and over, in a warm cache, costs a third.
 """
 
 import os
@@ -54,9 +55,8 @@ class Unit:
 
     def _once(self) -> float:
         began = time.process_time()
-        for body in self._bodies:
-            msgspec.json.decode(body)
-        return (time.process_time() - began) / len(self._bodies) * 1e6
+        kept = [msgspec.json.decode(body) for body in self._bodies]
+        return (time.process_time() - began) / len(kept) * 1e6
 
 
 def cpu_of(pids: Iterable[int]) -> float:
