@@ -29,9 +29,9 @@ from customhouse.plan.definition import Definition
 from customhouse.plan.plan import Plan
 from customhouse.settings import decode, describe, json_schema
 from customhouse.settings.reference import Field
+from customhouse.tables.events import SHAPE as EVENTS_SHAPE
 from customhouse.telemetry.names import DERIVED, METRICS, Metric
 from customhouse.telemetry.prometheus import _KIND_OF_DETAIL as DETAILS
-from customhouse.warehouses import lake
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -281,7 +281,7 @@ def events() -> str:
         + "# Tables of the lake\n\nDelta tables in the data folder's `lake/`; any engine that reads Delta can open "
     )
     page += "them. `customhouse sql` asks them while\neverything runs. Times are in UTC with microseconds.\n"
-    shapes = {"events": lake.SHAPE, "trail": trail.TRAIL_SHAPE, "receipts": trail.RECEIPTS_SHAPE}
+    shapes = {"events": EVENTS_SHAPE, "trail": trail.TRAIL_SHAPE, "receipts": trail.RECEIPTS_SHAPE}
     leads = {
         "events": "One row per event the lake was owed.",
         "trail": "One row per event the pipeline judged, whatever became of it.",

@@ -9,7 +9,6 @@ import msgspec
 import typer
 from rich.text import Text
 
-from customhouse.app.trace import trace as find_stories
 from customhouse.cli.output import as_json, errors_in_words, fail, out, table, when
 from customhouse.cli.place import HERE, DataOption, JsonOption, WorkspaceOption, reading, workspace
 from customhouse.ledger.explain import Story
@@ -38,6 +37,8 @@ def trace(
 
     Examples: customhouse trace my-message-id  ·  customhouse trace 0:1042+15
     """
+    from customhouse.app.trace import trace as find_stories  # brings the tables, which no other command needs
+
     with errors_in_words(), reading(root, data) as open_:
         stories = find_stories(open_.workspace.lake, open_.log, open_.pipeline, open_.delivery, event)
     if as_json_:

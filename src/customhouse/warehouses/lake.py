@@ -7,65 +7,15 @@ whatever crashes when. Columns that every event has are typed; what clients inve
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
-import pyarrow as pa
 from msgspec import Meta, Struct
 
 from customhouse.model.contracts import Loaded
 from customhouse.model.event import Event
-from customhouse.tables.columns import TIME, days, texts, times, uuids
-from customhouse.tables.datafile import Shape
-from customhouse.tables.delta import DeltaFolder, Upkeep
-from customhouse.tables.lookup import held
 
-TABLE = "events"
-
-_FIELDS = (
-    ("event_id", pa.string()),
-    ("type", pa.string()),
-    ("event", pa.string()),
-    ("category", pa.string()),
-    ("source", pa.string()),
-    ("protocol", pa.string()),
-    ("message_id", pa.string()),
-    ("user_id", pa.string()),
-    ("anonymous_id", pa.string()),
-    ("group_id", pa.string()),
-    ("previous_id", pa.string()),
-    ("occurred_at", TIME),
-    ("original_at", TIME),
-    ("sent_at", TIME),
-    ("received_at", TIME),
-    ("properties", pa.string()),
-    ("traits", pa.string()),
-    ("context", pa.string()),
-    ("integrations", pa.string()),
-    ("plan_release", pa.int64()),
-    ("schema_version", pa.string()),
-    ("violations", pa.string()),
-    ("flags", pa.list_(pa.string())),
-    ("ip", pa.string()),
-    ("user_agent", pa.string()),
-    ("referer", pa.string()),
-    ("language", pa.string()),
-    ("replay", pa.bool_()),
-    ("position", pa.int64()),
-    ("owed_partition", pa.int32()),
-    ("owed_upto", pa.int64()),
-    ("day", pa.date32()),
-)
-SHAPE = Shape(
-    schema=pa.schema(_FIELDS),
-    statistics=("event_id", "received_at", "position"),
-    lookups=("event_id", "message_id"),
-    repetitive=(
-        *("type", "event", "category", "source", "protocol", "group_id", "plan_release", "schema_version"),
-        *("traits", "integrations", "violations", "ip", "user_agent", "referer", "language"),
-        *("owed_partition", "owed_upto"),
-    ),
-)
+if TYPE_CHECKING:
+    from customhouse.tables.delta import Upkeep
 
 
 class LakeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="lake"):
@@ -85,8 +35,10 @@ class LakeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
         Meta(ge=0, le=10_080, description="How long merged files stay on disk for readers that still use them."),
     ] = 15.0
 
-    def upkeep(self) -> Upkeep:
+    def upkeep(self) -> "Upkeep":
         """Return how the tables are kept in shape."""
+        from customhouse.tables.delta import Upkeep
+
         return Upkeep(target_bytes=self.target_megabytes * 1024 * 1024, keep_seconds=self.keep_minutes * 60)
 
 
@@ -95,6 +47,9 @@ class Lake:
 
     def __init__(self, folder: Path, config: LakeConfig | None = None) -> None:
         """Open the table `events` in `folder`, or make it. Raises Unavailable while another process writes it."""
+        from customhouse.tables.delta import DeltaFolder  # who only names the lake loads no Arrow
+        from customhouse.tables.events import SHAPE, TABLE
+
         self._table = DeltaFolder(folder / TABLE, SHAPE, (config or LakeConfig()).upkeep())
 
     def last(self, partition: int) -> Loaded | None:
@@ -111,6 +66,8 @@ class Lake:
         known = self.last(partition)
         if known is not None and upto <= known.upto:
             return known
+        from customhouse.tables.events import table
+
         rows = table(self._missing(events), partition, upto)
         return Loaded(upto, note, self._table.append(rows, _app(partition), upto, note))
 
@@ -127,6 +84,9 @@ class Lake:
         replayed = [event for event in events if event.replay_of >= 0]
         if not replayed:
             return events
+        from customhouse.tables.columns import uuids
+        from customhouse.tables.lookup import held
+
         found = held(self._table.folder, "event_id", uuids([event.id for event in replayed]))
         seen = {text.replace("-", "") for text in found}
         kept = []
@@ -136,52 +96,6 @@ class Lake:
             seen.add(event.id.hex())
             kept.append(event)
         return kept
-
-
-def table(events: Sequence[Event], partition: int, upto: int) -> pa.Table:
-    """Return events as rows of the table `events`."""
-    facts = [event.request for event in events]
-    count = len(events)
-    received = [event.received_at for event in events]
-    columns = {
-        "event_id": uuids([event.id for event in events]),
-        "type": texts([event.type for event in events]),
-        "event": texts([event.name for event in events]),
-        "category": texts([event.category for event in events]),
-        "source": texts([event.source for event in events]),
-        "protocol": texts([event.protocol for event in events]),
-        "message_id": texts([event.message_id for event in events]),
-        "user_id": texts([event.user_id for event in events]),
-        "anonymous_id": texts([event.anonymous_id for event in events]),
-        "group_id": texts([event.group_id for event in events]),
-        "previous_id": texts([event.previous_id for event in events]),
-        "occurred_at": times([event.occurred_at for event in events]),
-        "original_at": times([event.original_at for event in events]),
-        "sent_at": times([event.sent_at for event in events]),
-        "received_at": times(received),
-        "properties": texts([event.properties for event in events]),
-        "traits": texts([event.traits for event in events]),
-        "context": texts([event.context for event in events]),
-        "integrations": texts([event.integrations for event in events]),
-        "plan_release": pa.array([event.plan_release for event in events], pa.int64()),
-        "schema_version": texts([event.schema_version for event in events]),
-        "violations": texts([_violations(event) if event.violations else "[]" for event in events]),
-        "flags": pa.array([event.flags for event in events], pa.list_(pa.string())),
-        "ip": texts([fact.ip for fact in facts]),
-        "user_agent": texts([fact.user_agent for fact in facts]),
-        "referer": texts([fact.referer for fact in facts]),
-        "language": texts([fact.language for fact in facts]),
-        "replay": pa.array([event.replay_of >= 0 for event in events], pa.bool_()),
-        "position": pa.array([event.position for event in events], pa.int64()),
-        "owed_partition": pa.repeat(pa.scalar(partition, pa.int32()), count),
-        "owed_upto": pa.repeat(pa.scalar(upto, pa.int64()), count),
-        "day": days(received),
-    }
-    return pa.Table.from_arrays(list(columns.values()), schema=SHAPE.schema)
-
-
-def _violations(event: Event) -> bytes:
-    return msgspec.json.encode([msgspec.structs.asdict(violation) for violation in event.violations])
 
 
 def _app(partition: int) -> str:

@@ -5,9 +5,10 @@ import pytest
 from deltalake import DeltaTable
 
 from customhouse.model.event import Violation
+from customhouse.tables.events import SHAPE
 from customhouse.tables.query import query
 from customhouse.testing.builders import RECEIVED_AT, event, events
-from customhouse.warehouses.lake import SHAPE, Lake, LakeConfig
+from customhouse.warehouses.lake import Lake, LakeConfig
 
 
 def stored(folder, columns="*"):
