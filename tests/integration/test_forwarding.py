@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from house import KEY, House
@@ -137,6 +138,16 @@ def test_in_front_of_what_is_there(tmp_path):
                 for name in ("properties", "traits", "context"):
                     row[name], copy[name] = json.loads(row[name]), json.loads(copy[name])
                 assert row == copy
+
+            ahead = datetime.now(UTC) + timedelta(hours=1)  # a client's clock, corrected here and not once more there
+            times = {"timestamp": (ahead - timedelta(minutes=9)).isoformat(), "sentAt": ahead.isoformat()}
+            send(front.url, {"event": "Skewed", "userId": "u", "messageId": "skewed"} | times)
+            front.settled(acknowledged=7)
+            behind.settled(acknowledged=7)
+            query = "select occurred_at from events where message_id = 'skewed'"
+            happened = [datetime.fromisoformat(house.sql(query)[0]["occurred_at"]) for house in (front, behind)]
+            assert all(abs(at - (ahead - timedelta(minutes=69))) < timedelta(minutes=3) for at in happened), happened
+
             (story,) = front.cli_json("trace", "t")
             assert any(step["station"] == "old" and step["tone"] == "good" for step in story["steps"])
             assert front.wait_until(

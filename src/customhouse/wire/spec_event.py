@@ -157,7 +157,8 @@ class _Reader:
             traits = _context_traits(context)
         id_ = event_id(envelope.id, letter.nth)
         message_id = as_id(spec.message_id)
-        said = spec.original_timestamp or spec.timestamp or shared.timestamp
+        # What the caller says stands in `timestamp`; some SDKs add an `originalTimestamp` of the moment of the call.
+        said = spec.timestamp or spec.original_timestamp or shared.timestamp
         original_at = times.parse(said)
         if flags or self.flags or message_id is None or original_at is None or letter.replay_of >= 0:
             flags = _flags(self.flags or flags, message_id, said, original_at, letter)

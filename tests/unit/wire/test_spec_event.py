@@ -171,7 +171,8 @@ def test_a_missing_message_id_is_made_of_ours(absent):
 @pytest.mark.parametrize(
     ("said", "us", "flags"),
     [
-        ({"originalTimestamp": "2026-11-22", "timestamp": T}, times.parse("2026-11-22"), ()),
+        ({"originalTimestamp": "2026-11-22", "timestamp": T}, times.parse(T), ()),
+        ({"originalTimestamp": "2026-11-22"}, times.parse("2026-11-22"), ()),
         ({"timestamp": "1795341600123"}, times.parse("2026-11-22T10:00:00.123Z"), ()),
         ({"timestamp": "soon"}, None, ("time_unreadable",)),
         ({"timestamp": {}}, None, ("time_missing",)),
