@@ -31,6 +31,9 @@ def uuids(ids: Sequence[bytes]) -> pa.Array:
 def texts(values: Sequence[str | bytes | None]) -> pa.Array:
     """Return a column of text. What is no Unicode text (a lone surrogate, broken bytes) is replaced, never refused."""
     try:
+        # Half of the columns of an ordinary batch say the same in every row.
+        if values and values[0] == values[-1] and values.count(values[0]) == len(values):
+            return pa.repeat(pa.scalar(values[0], pa.string()), len(values))
         return pa.array(values, pa.string())
     except (UnicodeError, pa.ArrowInvalid):
         return pa.array([_mended(value) for value in values], pa.string())
