@@ -239,3 +239,27 @@ def test_changes_take_effect_and_bad_ones_are_refused(house):
     house.wait_until(judged_by_plan, 20, "the plan is in force")
     assert house.settled()["unaccounted"] == 0
     assert {row["plan_release"] for row in house.sql("select distinct plan_release from events")} >= {1}
+
+
+def test_a_door_short_of_disk_says_so_and_opens_by_itself(house):
+    house.write(limits={"free_disk_bytes": 10**18})
+    house.cli_json("reload")
+    answer = house.wait_until(lambda: refused(house), 10, "the floor is in force")
+    assert (answer.json()["code"], int(answer.headers["retry-after"]) > 0) == ("disk_low", True)
+    ready = request(house.url, "GET", "/ready")
+    assert (ready.status, ready.json()["disk"]["low"]) == (503, True)
+
+    house.write(limits={})
+    house.cli_json("reload")
+    house.wait_until(lambda: request(house.url, "GET", "/ready").status == 200, 10, "the floor is gone")
+    event = order(event="Later")
+    assert send(house.url, event).status == 200
+    assert len(lake(house, event["messageId"])) == 1
+    books = house.settled()
+    assert books["accounts"]["refused:disk_low"] >= 1 and books["unaccounted"] == 0
+
+
+def refused(house):
+    """Return the answer to an event when it is a refusal."""
+    answer = send(house.url, order())
+    return answer if answer.status == 503 else None

@@ -15,7 +15,7 @@ from customhouse.app.road import Rules, protocols
 from customhouse.app.rules import newest
 from customhouse.app.workspace import Workspace
 from customhouse.collector.commit import Commit, Terms
-from customhouse.collector.config import SourceConfig
+from customhouse.collector.config import LimitsConfig, SourceConfig
 from customhouse.collector.door import About, Door
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
@@ -37,14 +37,9 @@ async def _run(process: Process) -> None:
     workspace, rules = process.workspace, newest(process.workspace)
     said = rules.configuration
     log = EmbeddedLog(workspace.log, fault=process.fault)
-    terms = Terms(
-        partitions=said.partitions,
-        max_uncommitted_bytes=said.limits.max_uncommitted_bytes,
-        free_disk_bytes=said.limits.free_disk_bytes,
-        folder=workspace.log,
-    )
+    terms = Terms(partitions=said.partitions, folder=workspace.log)
     measure = process.meter.histogram("customhouse_commit_duration_seconds").observe
-    commit = Commit(log, terms, fault=process.fault, observe=measure)
+    commit = Commit(log, _bounded(terms, said.limits), fault=process.fault, observe=measure)
     door = Door(
         list(protocols().values()),
         commit,
@@ -67,6 +62,13 @@ async def _run(process: Process) -> None:
         with suppress(asyncio.CancelledError):
             await tending
         log.close()
+
+
+def _bounded(terms: Terms, limits: LimitsConfig) -> Terms:
+    """Return the terms of commits with the bounds a configuration sets; all the rest holds until the next start."""
+    return structs.replace(
+        terms, max_uncommitted_bytes=limits.max_uncommitted_bytes, free_disk_bytes=limits.free_disk_bytes
+    )
 
 
 def _ready(process: Process, rules: Rules, port: int) -> None:
@@ -101,6 +103,7 @@ async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, 
                 process.logger.error("door.reload_refused", reason=type(error).__name__)
                 continue
             door.reload(sources, rules.configuration.limits, rules.versions.config)
+            commit.terms = _bounded(commit.terms, rules.configuration.limits)
             with process.chore("announcing"):
                 process.announce(rules.versions.config, process.port)
         health = commit.health()
