@@ -161,13 +161,16 @@ class Lane:
         if rest := self._trouble.remaining():
             return min(rest, WATCH_SECONDS)
         one = self._held.next()
-        if one and one.due_at <= self._tools.now():
+        tried = one is not None and one.due_at <= self._tools.now()
+        if one and tried:
             await self._try_again(one)
             if self._trouble.remaining():
                 return 0.0
         self._work = self._work or await self._next_work()
         if self._work:
             await self._advance(self._work)
+            return 0.0
+        if tried:  # those who wait behind it are due now, and not only at the next look at the log
             return 0.0
         await self._tidy()
         return POLL_SECONDS
