@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from breaking import Breaker
 from load import Load
 from lying import LyingServer
 from oracle import judge
@@ -44,13 +45,14 @@ def test_everything_at_once_and_a_crash(house_of, seed, report):
     """Answers of every kind, in any order, while the delivery is killed: at least once, nothing lost."""
     with LyingServer() as hook:
         house = house_of(hook, lane=IMPATIENT)
-        house.start()
+        breaker = Breaker(house)
+        breaker.start()
         with Load(house.url, seed + 10, senders=2) as load:
             for nth in range(4):
                 hook.then(*(("ok", "ok", *WAYS)[(seed + nth + each * 3) % 7] for each in range(20)))
                 time.sleep(1.5)
-                house.kill("delivery")
-        report(f"4 kills, {judge(house, load.journal, hook, parcels=False)}")
+                breaker.kill("delivery")
+        report(f"{breaker.kills} kills, {judge(house, load.journal, hook, parcels=False)}")
         house.stop()
 
 

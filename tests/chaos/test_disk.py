@@ -73,7 +73,7 @@ def test_a_full_disk(floor, house_of, small_disk, seed, report):
         small_disk(house.data)
         breaker = Breaker(house)
         breaker.start()
-        ballast = house.data / "ballast"
+        before, ballast = house.pids(), house.data / "ballast"
         with Load(house.url, seed + 2) as load:
             for _ in range(2):
                 taken = load.acknowledged()
@@ -83,6 +83,7 @@ def test_a_full_disk(floor, house_of, small_disk, seed, report):
                 ready = request(house.url, "GET", "/ready").status
                 ballast.unlink()
                 assert ready == 503
+        assert house.pids() == before, "a full disk is no reason to die"
         report(judge(house, load.journal, hook))
         house.stop()
 

@@ -40,7 +40,7 @@ def test_kills_at_every_named_point(house_of, seed, report):
                 wanted = dict(zip(POINTS, points, strict=True))
                 breaker.die_at({k: f"{p}=kill@{chance.randint(1, 3)}" for k, p in wanted.items() if p})
                 if nth % _ROUNDS_PER_CUT == _ROUNDS_PER_CUT - 1:
-                    (breaker.cut_power if nth % 2 else breaker.kill_supervisor)()
+                    (breaker.cut_power if nth // _ROUNDS_PER_CUT % 2 else breaker.kill_supervisor)()
         report(f"{breaker.kills} kills, {judge(house, load.journal, hook)}")
         house.stop()
 
