@@ -18,7 +18,7 @@ from customhouse.model.event import Event
 from customhouse.model.frames import OWED_TOPIC, OwedRecord, decode_event
 from customhouse.model.outcome import Versions
 
-CACHE_BYTES = 16 * 1024 * 1024
+CACHE_BYTES = 8 * 1024 * 1024
 """Encoded size of the frames kept decoded; decoded they take a few times as much."""
 
 
