@@ -4,7 +4,7 @@ From a batch to its owed frame: read the letters, walk the events, and write dow
 Pure, given the clock's word: the same batch, road and `now` make the same frame, byte for byte.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from msgspec import MsgspecError, Raw, Struct, json
@@ -63,8 +63,9 @@ def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: O
         stage.name: stage.learn(events, outcomes, scope) for stage in road.stages if isinstance(stage, Remembering)
     }
     tally = Tally(batch.postings)
-    _book(judged, road.stages, tally, REPLAYED if batch.origin == QUARANTINE else RECEIVED)
-    owed = _owed(judged, totals)
+    for routes, count in _book(judged, road.stages, tally, REPLAYED if batch.origin == QUARANTINE else RECEIVED):
+        for name in routes:
+            totals[name] = totals.get(name, 0) + count
     return OwedFrame(
         format=1,
         origin=batch.origin,
@@ -79,7 +80,7 @@ def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: O
         totals=dict(totals),
         trail=[_trail_row(one) for one in judged],
         quarantined=[_quarantined(one, batch.partition, road.versions, now) for one in judged if _in_quarantine(one)],
-        owed=owed,
+        owed=[OwedRecord(event.routes, Raw(encode(event))) for event in _events(outcomes) if event.routes],
         left_quarantine=batch.left_quarantine,
     )
 
@@ -100,46 +101,41 @@ def _read(
     return read
 
 
-def _book(judged: list[Judged], stages: Sequence[Stage], tally: Tally, entrance: str) -> None:
-    """Move every event from its entrance through the stations it passed to where it ended."""
+def _book(
+    judged: list[Judged], stages: Sequence[Stage], tally: Tally, entrance: str
+) -> list[tuple[tuple[str, ...], int]]:
+    """Move every event from its entrance through the stations it passed to where it ended; return who is owed how many."""
     order = {stage.name: at for at, stage in enumerate(stages)}
     stations = [LOGGED, *order]
-    groups: dict[tuple[str, int, int, str, tuple[str, ...]], int] = {}
+    groups: dict[tuple[str, int, str, str, tuple[str, ...]], int] = {}
     for one in judged:
-        outcome = one.verdict.outcome
-        passed = order.get(one.verdict.stage, -1) + 1
-        routes = outcome.routes if isinstance(outcome, Event) else ()
-        envelope = one.envelope
-        group = (envelope.source, envelope.received_at // HOUR, passed, "" if routes else _account(outcome), routes)
+        outcome, envelope = one.verdict.outcome, one.envelope
+        routes = outcome.routes if type(outcome) is Event else ()
+        end = "" if routes else _account(outcome)
+        group = (envelope.source, envelope.received_at // HOUR, one.verdict.stage, end, routes)
         groups[group] = groups.get(group, 0) + 1
-    for (source, hour, passed, end, routes), count in groups.items():
+    for (source, hour, stage, end, routes), count in groups.items():
+        passed = order.get(stage, -1) + 1
         way = [entrance, *stations[: passed + 1], *([end] if end else [])]
         for moved_from, moved_to in pairwise(way):
             tally.move(source, hour, moved_from, moved_to, count)
         for name in routes:
             tally.move(source, hour, stations[passed], owed_account(name), count)
         tally.move(source, hour, COPIES, stations[passed], count * max(0, len(routes) - 1))
+    return [(routes, count) for (*_, routes), count in groups.items()]
 
 
 def _account(outcome: Outcome) -> str:
-    """Return the account an outcome ends in, or `routed` when copies of it are owed."""
+    """Return the account an outcome ends in of which no copies are owed."""
     if isinstance(outcome, Drop):
         return dropped_account(outcome.reason)
     if isinstance(outcome, Quarantine):
         return quarantined_account(outcome.reason)
-    return "routed" if outcome.routes else UNROUTED
+    return UNROUTED
 
 
-def _owed(judged: list[Judged], totals: dict[str, int]) -> list[OwedRecord]:
-    """Return what is owed to whom, in order, and count it."""
-    records = []
-    for one in judged:
-        event = one.verdict.outcome
-        if isinstance(event, Event) and event.routes:
-            records.append(OwedRecord(event.routes, Raw(encode(event))))
-            for name in event.routes:
-                totals[name] = totals.get(name, 0) + 1
-    return records
+def _events(outcomes: list[Outcome]) -> Iterator[Event]:
+    return (outcome for outcome in outcomes if type(outcome) is Event)
 
 
 def _in_quarantine(one: Judged) -> bool:
@@ -148,11 +144,11 @@ def _in_quarantine(one: Judged) -> bool:
 
 def _trail_row(one: Judged) -> TrailRow:
     """Pack what the pipeline did with one event."""
-    outcome = one.verdict.outcome
-    event = outcome if isinstance(outcome, Event) else one.event
-    fate, stage = _account(outcome), one.verdict.stage
-    detail = "" if isinstance(outcome, Event) else outcome.detail
-    envelope = one.envelope
+    outcome, stage = one.verdict.outcome, one.verdict.stage
+    if isinstance(outcome, Event):
+        return _row(outcome, "routed" if outcome.routes else UNROUTED, stage, "", outcome.flags)
+    event, envelope = one.event, one.envelope
+    fate, detail = _account(outcome), outcome.detail
     flags = outcome.flags if isinstance(outcome, Drop) else ()
     if event is None:
         called = outcome if isinstance(outcome, Quarantine) else Quarantine("")
@@ -160,9 +156,13 @@ def _trail_row(one: Judged) -> TrailRow:
             event_id(envelope.id, one.letter.nth), one.position, called.message_id, envelope.source, called.type,
             called.name, envelope.received_at, envelope.received_at, None, fate, stage, detail, (), "", (),
         )  # fmt: skip  # one line of fields reads better than fifteen
+    return _row(event, fate, stage, detail, event.flags + flags)
+
+
+def _row(event: Event, fate: str, stage: str, detail: str, flags: tuple[str, ...]) -> TrailRow:
     return TrailRow(
         event.id, event.position, event.message_id, event.source, event.type, event.name, event.received_at,
-        event.occurred_at or event.received_at, event.original_at, fate, stage, detail, event.flags + flags,
+        event.occurred_at or event.received_at, event.original_at, fate, stage, detail, flags,
         event.schema_version, event.routes,
     )  # fmt: skip  # as above
 

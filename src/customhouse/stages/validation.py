@@ -122,7 +122,7 @@ class _Entry:
         if self._paths:
             context = _context(event.context)
             lacking += [word for word, path in self._paths if _look_up(context, path) in _NOTHING]
-        return tuple(Violation(word, "requires", "is required and missing") for word in lacking)
+        return tuple([Violation(word, "requires", "is required and missing") for word in lacking]) if lacking else ()
 
 
 _NOTHING = (None, "")
