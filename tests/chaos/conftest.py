@@ -48,14 +48,12 @@ def house_of(tmp_path):
     """Make houses for senders, which are stopped in order, or at once when the test has failed."""
     made = []
 
-    def make(hook=None, *, name="house", data=None, **configuration):
-        destinations = {"lake": {"type": "lake", "flush_seconds": 0.3}}
-        if hook is not None:
-            destinations["hook"] = {"type": "webhook", "url": hook.url, "linger_seconds": 0.1} | configuration.pop(
-                "lane", {"retry_cap_seconds": 1.0, "breaker_seconds": 1.0}
-            )
+    def make(hooks, *, lane=None, **configuration):
+        lane = {"linger_seconds": 0.1} | (lane or {"retry_cap_seconds": 1.0, "breaker_seconds": 1.0})
+        destinations = {name: {"type": "webhook", "url": hook.url} | lane for name, hook in hooks.items()}
+        destinations["lake"] = {"type": "lake", "flush_seconds": 0.3}
         usual = {"sources": SOURCES, "destinations": destinations, "routes": [{"to": list(destinations)}]}
-        house = House(tmp_path / name, plan={"order": AGREED}, **(usual | configuration))
+        house = House(tmp_path / "house", plan={"order": AGREED}, **(usual | configuration))
         made.append(house)
         return house
 

@@ -30,13 +30,11 @@ class Seen:
     trail: int
 
 
-def judge(
-    house: House, journal: Journal, hook: LyingServer | None = None, *, seconds: float = 90.0, parcels: bool = True
-) -> str:
+def judge(house: House, journal: Journal, *, seconds: float = 90.0, parcels: bool = True, **hooks: LyingServer) -> str:
     """
     Wait until nothing is in flight, compare everything, and return a line for the report.
 
-    `parcels`: what the webhook said yes to came again, if at all, under its own idempotency key; that cannot be so when
+    `hooks` are the webhooks by name. `parcels`: what one said yes to came again, if at all, under its own idempotency key; that cannot be so when
     it also said no to parts of it and the lane was killed in between. Raises AssertionError with every broken promise.
     """
     began = time.monotonic()
@@ -44,8 +42,8 @@ def judge(
     settled_in = time.monotonic() - began
     seen = Seen(books, house.sql(_ROWS), _held(house), _trail(house, books["acknowledged"]))
     broken = [*_ids(journal, seen), *_books(journal, seen), *_order(journal, seen.lake)]
-    if hook is not None:
-        broken += _hook(journal, seen, hook, parcels=parcels)
+    for name, hook in hooks.items():
+        broken += [f"{name}: {each}" for each in _hook(journal, seen, (name, hook), parcels=parcels)]
     assert not broken, "\n".join(["promises were broken:", *broken, f"books: {books}"])
     return (
         f"{len(journal.acknowledged):,} ids acknowledged ({journal.copies_acknowledged:,} copies, "
@@ -126,8 +124,9 @@ def _order(journal: Journal, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         last[key] = (row["seq"], row["position"])
 
 
-def _hook(journal: Journal, seen: Seen, hook: LyingServer, *, parcels: bool) -> Iterator[str]:
+def _hook(journal: Journal, seen: Seen, named: tuple[str, LyingServer], *, parcels: bool) -> Iterator[str]:
     """The webhook took every event; again only under the same key and with the same companions; each key in order."""
+    name, hook = named
     first: dict[str, str] = {}
     contents: dict[str, list[str]] = {}
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -148,7 +147,7 @@ def _hook(journal: Journal, seen: Seen, hook: LyingServer, *, parcels: bool) -> 
     lake = {row["message_id"] for row in seen.lake}
     yield from _told("in the lake, but not at the webhook", lake - first.keys())
     yield from _told("at the webhook, but not in the lake", first.keys() - lake)
-    delivered = seen.books["accounts"].get("delivered:hook", 0)
+    delivered = seen.books["accounts"].get(f"delivered:{name}", 0)
     if delivered != len(first):
         yield f"delivered to the webhook: the books say {delivered}, it got {len(first)}"
     yield from _told("out of order at the webhook", (k for k, seqs in numbers.items() if seqs != sorted(seqs)))

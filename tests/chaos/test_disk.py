@@ -13,7 +13,7 @@ from load import Load
 from lying import LyingServer
 from oracle import judge
 
-_OUTAGE = 1.5
+_OUTAGE = 1.0
 FAILING = (
     ("collector", "log.before_sync:received=eio@*"),
     ("collector", "log.after_write:received=enospc@*"),
@@ -29,7 +29,7 @@ FAILING = (
 
 def test_failing_writes_and_syncs(house_of, seed, report):
     with LyingServer() as hook:
-        house = house_of(hook)
+        house = house_of({"hook": hook})
         breaker = Breaker(house)
         breaker.start()
         before = house.pids()
@@ -43,7 +43,7 @@ def test_failing_writes_and_syncs(house_of, seed, report):
                 else:
                     time.sleep(_OUTAGE)
                 breaker.set(kind, "")
-        line = judge(house, load.journal, hook)
+        line = judge(house, load.journal, hook=hook)
         assert house.pids() == before, "a failing disk is no reason to die"
         report(f"{len(FAILING)} outages, {line}")
         house.stop()
@@ -51,17 +51,17 @@ def test_failing_writes_and_syncs(house_of, seed, report):
 
 def test_a_slow_disk(house_of, seed, report):
     with LyingServer() as hook:
-        house = house_of(hook)
+        house = house_of({"hook": hook})
         breaker = Breaker(house)
         breaker.start()
         with Load(house.url, seed + 1, senders=6) as load:
             for kind in ("collector", "pipeline", "delivery"):
                 breaker.set(kind, "log.before_sync:*=sleep:0.25@*;state.before_commit:*=sleep:0.05@*")
-            time.sleep(5)
+            time.sleep(3)
             for kind in ("collector", "pipeline", "delivery"):
                 breaker.set(kind, "")
         assert "broken" not in load.journal.troubles, "slow is not broken"
-        report(judge(house, load.journal, hook))
+        report(judge(house, load.journal, hook=hook))
         house.stop()
 
 
@@ -69,7 +69,7 @@ def test_a_slow_disk(house_of, seed, report):
 def test_a_full_disk(floor, house_of, small_disk, seed, report):
     """With a floor the door closes early and the house goes on behind it; without one every write fails for real."""
     with LyingServer() as hook:
-        house = house_of(hook, limits={"free_disk_bytes": floor})
+        house = house_of({"hook": hook}, limits={"free_disk_bytes": floor})
         small_disk(house.data)
         breaker = Breaker(house)
         breaker.start()
@@ -84,7 +84,7 @@ def test_a_full_disk(floor, house_of, small_disk, seed, report):
                 ballast.unlink()
                 assert ready == 503
         assert house.pids() == before, "a full disk is no reason to die"
-        report(judge(house, load.journal, hook))
+        report(judge(house, load.journal, hook=hook))
         house.stop()
 
 

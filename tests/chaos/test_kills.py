@@ -32,7 +32,7 @@ _ROUNDS_PER_CUT = 4
 def test_kills_at_every_named_point(house_of, seed, report):
     chance = random.Random(seed)
     with LyingServer() as hook:
-        house = house_of(hook, partitions=2)
+        house = house_of({"hook": hook}, partitions=2)
         breaker = Breaker(house)
         breaker.start()
         with Load(house.url, seed) as load:
@@ -41,13 +41,13 @@ def test_kills_at_every_named_point(house_of, seed, report):
                 breaker.die_at({k: f"{p}=kill@{chance.randint(1, 3)}" for k, p in wanted.items() if p})
                 if nth % _ROUNDS_PER_CUT == _ROUNDS_PER_CUT - 1:
                     (breaker.cut_power if nth // _ROUNDS_PER_CUT % 2 else breaker.kill_supervisor)()
-        report(f"{breaker.kills} kills, {judge(house, load.journal, hook)}")
+        report(f"{breaker.kills} kills, {judge(house, load.journal, hook=hook)}")
         house.stop()
 
 
 def test_kills_when_segments_roll_over(house_of, seed, report):
     with LyingServer() as hook:
-        house = house_of(hook)
+        house = house_of({"hook": hook})
         breaker = Breaker(house)
         breaker.start()
         with Load(house.url, seed + 1, senders=2, pause=0.01) as load:
@@ -58,7 +58,7 @@ def test_kills_when_segments_roll_over(house_of, seed, report):
             breaker.die_at({"collector": "log.before_sync:received=eio;log.new_segment:received=kill"})
             breaker.die_at({"pipeline": "log.before_sync:owed=eio;log.new_segment:owed=kill"})
             load.large.clear()
-        report(f"{breaker.kills} kills, {judge(house, load.journal, hook)}")
+        report(f"{breaker.kills} kills, {judge(house, load.journal, hook=hook)}")
         house.stop()
 
 
@@ -66,14 +66,14 @@ def test_kills_at_random(house_of, seed, wanted, report):
     kills, seconds = wanted
     chance, until = random.Random(seed + 2), time.monotonic() + max(30.0, seconds - 190.0)
     with LyingServer() as hook:
-        house = house_of(hook, partitions=chance.choice((1, 2, 3)))
+        house = house_of({"hook": hook}, partitions=chance.choice((1, 2, 3)))
         breaker = Breaker(house)
         breaker.start()
         with Load(house.url, seed + 2) as load:
             while breaker.kills < max(8, kills - _NAMED) and time.monotonic() < until:
                 time.sleep(chance.uniform(0.0, 1.0))
                 _strike(breaker, chance)
-        report(f"{breaker.kills} kills, {judge(house, load.journal, hook)}")
+        report(f"{breaker.kills} kills, {judge(house, load.journal, hook=hook)}")
         house.stop()
 
 
@@ -94,15 +94,15 @@ def _strike(breaker, chance):
 def test_the_oracle_sees_what_is_missing(house_of, seed):
     """An oracle that finds nothing must be one that could have."""
     with LyingServer() as hook:
-        house = house_of(hook)
+        house = house_of({"hook": hook})
         house.start()
         with Load(house.url, seed + 3, senders=2) as load:
             house.wait_until(lambda: load.acknowledged() > 200, 30, "some events")
-        judge(house, load.journal, hook)
+        judge(house, load.journal, hook=hook)
         lost = "00000000-0000-4000-8000-000000000000"
         some = next(each for each in load.journal.sent.values() if not each.bad)
         load.journal.sent[lost] = some
         load.journal.acknowledged.add(lost)
         with pytest.raises(AssertionError, match="acknowledged, but not in the lake: 1"):
-            judge(house, load.journal, hook)
+            judge(house, load.journal, hook=hook)
         house.stop()
