@@ -11,6 +11,7 @@ Says `ready` when its requests are prepared, starts when it reads a line, and en
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ import uvloop
 from bench import load
 from bench.units import quantile
 
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
+
 
 class Caller(asyncio.Protocol):
     """One connection: sends its next request when it has its answer and `more` has another."""
@@ -30,7 +33,9 @@ class Caller(asyncio.Protocol):
         """`more` makes requests; `answered` is told when each was sent and answered."""
         self._more = more
         self._answered = answered
-        self.done = asyncio.get_running_loop().create_future()
+        self._part = b""
+        self._ended = False
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
         """Begin."""
@@ -38,19 +43,33 @@ class Caller(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Take an answer; anything but a yes ends the measurement."""
-        if not data.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(data[:300].decode(errors="replace"))
+        """Take an answer, in however many pieces it comes; anything but a yes ends the measurement."""
+        answer = self._part = self._part + data if self._part else data
+        end = answer.find(b"\r\n\r\n")
+        length = _LENGTH.search(answer, 0, end) if end >= 0 else None
+        if length is None or len(answer) < end + 4 + int(length[1]):
+            return
+        self._part = b""
+        if not answer.startswith(b"HTTP/1.1 200"):
+            self.done.set_exception(RuntimeError(answer[:300].decode(errors="replace")))
+            self._transport.abort()
+            return
         self._answered(self._at, time.perf_counter())
         self._send()
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """Let the measurement end."""
-        self.done.set_result(None)
+        if self.done.done():
+            return
+        if self._ended:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error or ConnectionError("the server hung up"))
 
     def _send(self) -> None:
         request = self._more()
         if request is None:
+            self._ended = True
             self._transport.close()
             return
         self._at = time.perf_counter()
