@@ -29,7 +29,7 @@ def rounds(scale: Scale) -> Iterator[dict[str, float]]:
             client.start()
             client.end()
         within(60, lambda: house.owed() >= sent and house.delivered(), "events in the lake", pause=0.1)
-        commits = _commits(scale.scratch, scale.of(5_000, 600))
+        commits = _commits(scale.scratch, scale.of(2_000, 600))
         for _ in range(scale.of(3, 2)):
             yield {"ledger.balance": _balance(house), "ledger.metrics": _metrics(house), **commits}
 
