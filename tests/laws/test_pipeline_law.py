@@ -59,7 +59,9 @@ class House:
         intake = Intake(self.log, 0, place(self.state, RECEIVED_TOPIC, 0), batch_events)
         totals = settler.totals(0)
         while batch := intake.take():
-            settler.commit(judge(batch, road, NOW, totals, lambda *_: None), memory)
+            owed = judge(batch, road, NOW, totals, lambda *_: None)
+            settler.commit(owed, memory)
+            totals = owed.totals
 
     def run(self, batch_events: int) -> None:
         while True:

@@ -96,8 +96,8 @@ def rejected(state: State, lane: str = "", *, newest_first: bool = True) -> Iter
 
 
 def rejected_among(state: State, lane: str, ids: Iterable[bytes]) -> Iterator[HeldEvent]:
-    """Walk those of the events named that are rejected by a lane."""
-    for event_id in ids:
+    """Walk those of the events named that are rejected by a lane, each once however often it is named."""
+    for event_id in dict.fromkeys(ids):
         if found := state.get(REJECTED, event_id + lane.encode()):
             yield _held.decode(found)
 

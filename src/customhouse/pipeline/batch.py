@@ -54,6 +54,30 @@ class Batch(Struct):
         return sum(len(parcel.letters) for parcel in self.parcels)
 
 
+def apart(batch: Batch) -> Iterator[Batch]:
+    """Take a batch apart into batches of one event each, which settle together what it would have settled."""
+    total, first = batch.total - batch.size, batch.first
+    left, postings = iter(batch.left_quarantine), batch.postings
+    ends = [position for parcel in batch.parcels for position in parcel.positions]
+    nth = 0
+    for parcel in batch.parcels:
+        for letter, position in zip(parcel.letters, parcel.positions, strict=True):
+            nth += 1
+            total += 1
+            last = batch.last if nth == len(ends) else position
+            yield Batch(
+                batch.origin, batch.partition,
+                first=first if batch.first >= 0 else -1,
+                last=last if batch.first >= 0 else -1,
+                parcels=[Parcelled(parcel.envelope, [letter], [position])],
+                postings=postings,
+                left_quarantine=[next(left)] if batch.left_quarantine else [],
+                total=total,
+                received_at=batch.received_at,
+            )  # fmt: skip
+            first, postings = position + 1, []
+
+
 class Intake:
     """Reads one partition from behind a bookmark. Keeps what it has read and not yet handed out."""
 

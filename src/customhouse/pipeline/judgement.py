@@ -44,9 +44,25 @@ class Judged(Struct, frozen=True, gc=False):
     verdict: Verdict
 
 
-def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: Observe) -> OwedFrame:
-    """Judge a batch and return its owed frame. `totals` (copies owed so far, by destination) is brought up to date."""
-    read = _read(batch, road.protocols)
+def judge(batch: Batch, road: Road, now: int, totals: Mapping[str, int], observe: Observe) -> OwedFrame:
+    """Judge a batch and return its owed frame. `totals` are the copies owed before it, by destination."""
+    return _frame(batch, road, now, totals, _read(batch, road.protocols), observe)
+
+
+def condemn(batch: Batch, road: Road, now: int, totals: Mapping[str, int], why: str) -> OwedFrame:
+    """Return the frame that quarantines every event of a batch unread, because it cannot even be judged."""
+    poison = Quarantine("poison", why)
+    read = [
+        (parcel.envelope, letter, position, poison)
+        for parcel in batch.parcels
+        for letter, position in zip(parcel.letters, parcel.positions, strict=True)
+    ]
+    return _frame(batch, road, now, totals, read, lambda *_: None)
+
+
+def _frame(
+    batch: Batch, road: Road, now: int, totals: Mapping[str, int], read: Sequence["_Read"], observe: Observe
+) -> OwedFrame:
     events = [event for _, _, _, event in read if isinstance(event, Event)]
     scope = Scope(now, road.versions)
     verdicts = iter(walk(road.stages, events, scope, observe))
@@ -62,10 +78,10 @@ def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: O
     memory = {
         stage.name: stage.learn(events, outcomes, scope) for stage in road.stages if isinstance(stage, Remembering)
     }
-    tally = Tally(batch.postings)
+    tally, running = Tally(batch.postings), dict(totals)
     for routes, count in _book(judged, road.stages, tally, REPLAYED if batch.origin == QUARANTINE else RECEIVED):
         for name in routes:
-            totals[name] = totals.get(name, 0) + count
+            running[name] = running.get(name, 0) + count
     return OwedFrame(
         format=1,
         origin=batch.origin,
@@ -77,7 +93,7 @@ def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: O
         versions=road.versions,
         postings=tally.postings(),
         memory=memory,
-        totals=dict(totals),
+        totals=running,
         trail=[_trail_row(one) for one in judged],
         quarantined=[_quarantined(one, batch.partition, road.versions, now) for one in judged if _in_quarantine(one)],
         owed=[OwedRecord(event.routes, Raw(encode(event))) for event in _events(outcomes) if event.routes],
@@ -85,11 +101,12 @@ def judge(batch: Batch, road: Road, now: int, totals: dict[str, int], observe: O
     )
 
 
-def _read(
-    batch: Batch, protocols: Mapping[str, WireProtocol]
-) -> list[tuple[Envelope, Letter, int, Event | Quarantine]]:
+_Read = tuple[Envelope, Letter, int, Event | Quarantine]
+
+
+def _read(batch: Batch, protocols: Mapping[str, WireProtocol]) -> list[_Read]:
     """Read every letter of the batch into an event, or the reason why it is none."""
-    read: list[tuple[Envelope, Letter, int, Event | Quarantine]] = []
+    read: list[_Read] = []
     for envelope, letters, positions in ((p.envelope, p.letters, p.positions) for p in batch.parcels):
         protocol = protocols.get(envelope.protocol)
         if protocol is None:

@@ -31,8 +31,9 @@ def held(state: State, *, newest_first: bool = True) -> Iterator[Quarantined]:
 
 
 def find(state: State, ids: Iterable[bytes]) -> list[Quarantined]:
-    """Return those of the ids that lie in quarantine."""
-    return [_decode(value) for value in (state.get(QUARANTINED, event_id) for event_id in ids) if value]
+    """Return those of the ids that lie in quarantine, each once however often it is named."""
+    found = (state.get(QUARANTINED, event_id) for event_id in dict.fromkeys(ids))
+    return [_decode(value) for value in found if value]
 
 
 def replay_batch(chosen: list[Quarantined], partition: int, repaired: bytes | None = None) -> Batch:

@@ -12,10 +12,10 @@ from typing import Protocol
 from msgspec import Struct
 
 from customhouse.model.contracts import Fault, Log, Remembering, State
-from customhouse.model.errors import Unavailable
-from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC
-from customhouse.pipeline.batch import Batch, Intake
-from customhouse.pipeline.judgement import Road, judge
+from customhouse.model.errors import CustomhouseError, Unavailable
+from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC, OwedFrame
+from customhouse.pipeline.batch import Batch, Intake, apart
+from customhouse.pipeline.judgement import Road, condemn, judge
 from customhouse.pipeline.quarantine import discard_frame, find, replay_batch
 from customhouse.pipeline.settle import Settler, place
 from customhouse.state.jobs import Answer, Job, Jobs
@@ -152,9 +152,15 @@ class Worker:
         """Judge a batch under the road as it is now, and settle what came out."""
         began = time.perf_counter()
         road, now = self._road(batch.partition), time.time_ns() // 1000
-        totals = self._totals[batch.partition]
-        owed = judge(batch, road, now, totals, self._observe)
-        self._settler.commit(owed, self._memory[batch.partition].stages)
+        try:
+            owed = judge(batch, road, now, self._totals[batch.partition], self._observe)
+        except CustomhouseError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug of ours, woken by one event, must not stop the others
+            self._logger.failed("pipeline.poison", error, partition=batch.partition, first=batch.first)
+            self._settle_apart(batch, road, now, type(error).__name__)
+            return
+        self._commit(owed)
         seconds = time.perf_counter() - began
         self._batches.observe(seconds)
         self._logger.debug(
@@ -167,6 +173,22 @@ class Worker:
             quarantined=len(owed.quarantined),
             seconds=round(seconds, 4),
         )
+
+    def _settle_apart(self, batch: Batch, road: Road, now: int, why: str) -> None:
+        """Judge each event of a batch by itself; what cannot be judged even so is quarantined unread."""
+        for alone in apart(batch):
+            totals = self._totals[batch.partition]
+            try:
+                owed = judge(alone, road, now, totals, self._observe)
+            except CustomhouseError:
+                raise
+            except Exception:  # noqa: BLE001  # as above
+                owed = condemn(alone, road, now, totals, why)
+            self._commit(owed)
+
+    def _commit(self, owed: OwedFrame) -> None:
+        self._settler.commit(owed, self._memory[owed.partition].stages)
+        self._totals[owed.partition] = owed.totals
 
     def _observe(self, stage: str, seconds: float, _events: int) -> None:
         self._meter.histogram("customhouse_stage_duration_seconds", stage=stage).observe(seconds)
@@ -199,7 +221,7 @@ class Worker:
             elif job.verb == "discard":
                 road, now = self._road(partition), time.time_ns() // 1000
                 frame = discard_frame(mine, partition, now, road.versions, self._totals[partition])
-                self._settler.commit(frame, {})
+                self._commit(frame)
             else:
                 return Answer(ok=False, message=f"the pipeline knows no job {job.verb}")
         again = len(find(self._state, ids)) if job.verb == "replay" else 0
