@@ -2,6 +2,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -229,7 +230,9 @@ def test_a_killed_process_leaves_every_event_in_the_lake_once(tmp_path, point, t
     assert query(lake, 'select count(*) n, sum("last" - "first" + 1) m from receipts').to_pylist() == [
         {"n": 4, "m": 20}
     ]
-    assert balances(flows(EmbeddedState(tmp_path / "delivery.db", readonly=True))) == {
+    with closing(EmbeddedState(tmp_path / "delivery.db", readonly=True)) as state:
+        books = balances(flows(state))
+    assert books == {
         "owed:lake": -20,
         "delivered:lake": 20,
     }
