@@ -100,7 +100,9 @@ def test_statuses_mean_the_same_everywhere(destination: Destination) -> None:
     assert isinstance(found := receipt(401), Retry) and found.reason == "unauthorized"
 
 
-@pytest.mark.parametrize("asked", ["-5", "1e3", "\uff19", "99999999999999999999", "Thu, 01 Jan 2026 25:00:00 GMT", "\u00b2"])
+@pytest.mark.parametrize(
+    "asked", ["-5", "1e3", "\uff19", "99999999999999999999", "Thu, 01 Jan 2026 25:00:00 GMT", "\u00b2"]
+)
 def test_strange_waits_are_harmless(destination: Destination, asked: str) -> None:
     parcel = next(destination.pack(EVENTS, RECEIVED_AT))
     (first, *_) = destination.weigh(parcel, Response(429, {"retry-after": asked, "date": "yesterday"}, b""))
