@@ -1,6 +1,7 @@
 """The collector process, put together: the log, the group commit, the door with every protocol, and the listening socket."""
 
 import asyncio
+import errno
 import time
 from contextlib import suppress
 from importlib.metadata import version
@@ -26,6 +27,8 @@ from customhouse.pipeline.settle import place
 from customhouse.settings import resolve
 from customhouse.state.embedded import EmbeddedState
 from customhouse.wire.spec_batch import looks_like_rudderstack
+
+_ADDRESS_TROUBLE = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM}
 
 
 def run(process: Process) -> None:
@@ -53,6 +56,8 @@ async def _run(process: Process) -> None:
     try:
         await serve(said.listen, door, commit, stop, lambda port: _ready(process, rules, port))
     except OSError as error:
+        if error.errno not in _ADDRESS_TROUBLE:
+            raise
         where = f"{said.listen.host}:{said.listen.port}"
         message = f"the door cannot listen on {where}: {error.strerror or error}"
         hint = "stop what has the port, or choose another: CUSTOMHOUSE_PORT=18080 customhouse run"
@@ -73,7 +78,8 @@ def _bounded(terms: Terms, limits: LimitsConfig) -> Terms:
 
 def _ready(process: Process, rules: Rules, port: int) -> None:
     process.port = port
-    process.announce(rules.versions.config, port)
+    with process.chore("announcing"):
+        process.announce(rules.versions.config, port)
 
 
 def _sources(workspace: Workspace, rules: Rules) -> dict[str, SourceConfig]:

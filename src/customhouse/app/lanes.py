@@ -51,4 +51,4 @@ def _said(workspace: Workspace) -> dict[str, Any]:
 def oldest_undelivered(workspace: Workspace) -> float | None:
     """Return for how many seconds the oldest undelivered event has waited; None when nothing waits."""
     ages = [lane.get("oldest_seconds") for lane in lanes(workspace).values()]
-    return max((age for age in ages if isinstance(age, (int, float))), default=None)
+    return max((age for age in ages if isinstance(age, (int, float)) and age > 0), default=None)

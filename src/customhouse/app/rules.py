@@ -26,7 +26,7 @@ def take_in(workspace: Workspace, overrides: Mapping[str, Any]) -> Accepted:
     """Check what the user wrote and give it a number. Raises Misconfigured; then the old one stays in force."""
     data, configuration, plan = read(workspace, overrides)
     before = accepted(workspace)
-    _check_partitions(workspace, configuration)
+    _check_partitions(workspace, before, configuration)
     snapshot = plan.to_snapshot()
     plan_content = hashlib.sha256(snapshot).hexdigest()
     whole = hashlib.sha256(msgspec.json.encode(data, order="deterministic") + snapshot).hexdigest()
@@ -58,10 +58,12 @@ def newest(workspace: Workspace) -> Rules:
     return Rules(configuration, plan, Versions(config=version.number, plan=version.plan_release))
 
 
-def _check_partitions(workspace: Workspace, configuration: Configuration) -> None:
-    """Refuse another number of partitions once there are events: their order per key would be lost."""
+def _check_partitions(workspace: Workspace, before: Accepted | None, configuration: Configuration) -> None:
+    """Refuse another number of partitions once there are events: order per key and the index of ids rest on it."""
     folder = workspace.log / RECEIVED_TOPIC
-    there = len(list(folder.iterdir())) if folder.exists() else 0
-    if there > configuration.partitions:
-        message = f"the log has {there} partitions already; {configuration.partitions} would lose the order per person"
+    if before is None or not folder.exists() or not any(folder.iterdir()):
+        return
+    there = int(before.configuration.get("partitions", 1))
+    if there != configuration.partitions:
+        message = f"the log was begun with {there}; {configuration.partitions} would lose the order per person"
         raise Misconfigured([Problem(f"{CONFIG_FILE}: partitions", message, f"set it to {there}")])

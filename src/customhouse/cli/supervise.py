@@ -53,8 +53,12 @@ class Child:
         (self._workspace.run / f"{self.kind}.json").unlink(missing_ok=True)
         place = ["--workspace", str(self._workspace.root), "--data", str(self._workspace.data)]
         command = [sys.executable, "-m", "customhouse.cli.main", "process", self.kind, *place]
-        self._process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
         self._started_at = time.monotonic()
+        try:
+            self._process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        except OSError as error:  # no memory or no process left: that passes
+            self._logger.error("supervisor.not_started", kind=self.kind, reason=error.strerror or "")
+            self._not_before = self._started_at + _LONGEST_PAUSE
 
     def watch(self) -> None:
         """Start the process again when it has ended, later each time it ends soon."""

@@ -3,10 +3,14 @@ Group commit: everybody who waits for the disk shares one write and one fsync, a
 
 One commit is in flight; what arrives meanwhile is the next group. What may wait is bounded in bytes, and the free disk
 has a floor: beyond either the door refuses, and recovers by itself.
+
+On a quick disk a commit is made on the loop itself, because handing it to a thread costs more than the disk does. One
+slow commit, and the next ones are made on the writer's thread, so that the door goes on accepting meanwhile.
 """
 
 import asyncio
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from customhouse.collector.later import Later
 from customhouse.collector.writer import Sheet, Unwritable, Writer, free_bytes, write
 from customhouse.model.contracts import Fault, Log, no_fault
 from customhouse.model.envelope import Envelope
@@ -26,6 +31,12 @@ UNKNOWN_SOURCE = "-"
 """Who is booked when a request does not say, or not truly, whose it is."""
 _FRAME_EVENTS = 32_768
 _FRAME_BYTES = 2 * 1024 * 1024
+_GROUP = 64
+"""Requests that are enough for a commit; fewer wait as long as every round of the loop brings more."""
+_QUICK = 0.004
+"""Seconds a commit may take on the loop."""
+_CAUTION = 50
+"""Commits that are made on the writer's thread after a slow one, and at the start."""
 
 Places = list[tuple[int, int, int]]
 """Where letters stand in the log: partition, first position, how many."""
@@ -71,15 +82,13 @@ class Health(Struct, frozen=True):
 class _Deposit:
     """The envelopes of one request, and who waits for them."""
 
-    __slots__ = ("answer", "count", "future", "parts", "places", "size")
+    __slots__ = ("answer", "count", "later", "parts", "places", "size")
 
-    def __init__(
-        self, parts: Sequence[tuple[int, Envelope]], size: int, answer: Answer, future: asyncio.Future[Reply]
-    ) -> None:
+    def __init__(self, parts: Sequence[tuple[int, Envelope]], size: int, answer: Answer) -> None:
         self.parts = parts
         self.size = size
         self.answer = answer
-        self.future = future
+        self.later = Later()
         self.count = 0
         for _, envelope in parts:
             self.count += len(envelope.letters)
@@ -93,9 +102,7 @@ class _Deposit:
             if error is not None:
                 reason = "body_not_json" if isinstance(error, Unwritable) else "log_unavailable"
             places.append((sheet.partition, sheet.base + offset, count))
-        reply = self.answer(reason or places)
-        if not self.future.done():
-            self.future.set_result(reply)
+        self.later.set(self.answer(reason or places))
 
 
 def _unseen(_seconds: float) -> None:
@@ -133,6 +140,8 @@ class Commit:
         self._ticker: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._idle = asyncio.Event()
+        self._caution = _CAUTION
+        """Commits that are still to be made on the writer's thread, because the disk was slow or is not known yet."""
 
     # What the door calls.
 
@@ -143,7 +152,7 @@ class Commit:
         self._writer.start(self._loop)
         self._ticker = self._loop.call_later(self.terms.tick, self._tick)
 
-    def submit(self, parts: Sequence[tuple[int, Envelope]], size: int, answer: Answer) -> asyncio.Future[Reply] | str:
+    def submit(self, parts: Sequence[tuple[int, Envelope]], size: int, answer: Answer) -> Later | str:
         """Take the envelopes of one request, of about `size` bytes; or return the reason why not."""
         waiting = self._uncommitted
         if waiting and waiting + size > self.terms.max_uncommitted_bytes:
@@ -152,15 +161,14 @@ class Commit:
             return "draining"
         if self._free is not None and self._free < self.terms.free_disk_bytes:
             return "disk_low"
-        loop = self._loop
-        deposit = _Deposit(parts, size, answer, loop.create_future())
+        deposit = _Deposit(parts, size, answer)
         self._uncommitted = waiting + size
         self._waiting.append(deposit)
         if not self._busy and not self._kicked:
             self._kicked = True
             # At the end of this round of the loop, so that all requests read in it share the commit.
-            loop.call_soon(self._kick)
-        return deposit.future
+            self._loop.call_soon(self._wait_for_more, 0)
+        return deposit.later
 
     def refuse(self, source: str, reason: str) -> None:
         """Book one refused request; the next frame carries it."""
@@ -183,6 +191,7 @@ class Commit:
         if self._draining:
             return
         self._draining = True
+        self._caution = sys.maxsize
         if self._ticker is not None:
             self._ticker.cancel()
         self._idle.clear()
@@ -195,6 +204,14 @@ class Commit:
         await self._writer.stop()
 
     # One group after the other.
+
+    def _wait_for_more(self, seen: int) -> None:
+        """Let one more round of the loop go by while each brings more to share the commit, up to a bound."""
+        waiting = len(self._waiting)
+        if not self._busy and seen < waiting < _GROUP:
+            self._loop.call_soon(self._wait_for_more, waiting)
+        else:
+            self._kick()
 
     def _kick(self, *, counts: bool = False) -> None:
         """Start the next commit, if there is anything to write and none is under way."""
@@ -214,10 +231,15 @@ class Commit:
         def job() -> Callable[[], None]:
             began = time.perf_counter()
             write(sheets, log, at, fault)
-            observe(time.perf_counter() - began)
-            return lambda: self._settle(group, sheets)
+            took = time.perf_counter() - began
+            observe(took)
+            return lambda: self._settle(group, sheets, took)
 
-        self._writer.put(job)
+        if self._caution:
+            self._caution -= 1
+            self._writer.put(job)
+        else:
+            job()()
 
     def _gather(self) -> list[_Deposit]:
         if self._alone:
@@ -247,11 +269,16 @@ class Commit:
                 sheet.count += count
         return list(sheets.values())
 
-    def _settle(self, group: list[_Deposit], sheets: list[Sheet]) -> None:
+    def _settle(self, group: list[_Deposit], sheets: list[Sheet], took: float) -> None:
         """Answer a group, after the next one is on its way: the disk need not wait for us."""
         self._busy = False
         retry = self._review(group, sheets)
-        self._kick()
+        if took > _QUICK:
+            self._caution = _CAUTION
+        if self._caution:
+            self._kick()
+        elif self._waiting or self._alone:
+            self._loop.call_soon(self._kick)
         if not retry:
             reason = self._before_ack()
             for deposit in group:
@@ -296,7 +323,7 @@ class Commit:
             deposit.settle(reason)
         except Exception:
             _logger.exception("a request could not be answered")
-            deposit.future.cancel()
+            deposit.later.set(None)
 
     def _tick(self) -> None:
         """Look at the disk on the writer's thread, and write the counts when nothing else carries them."""

@@ -80,6 +80,9 @@ def open_batch(body: bytes, limits: Limits, *, sent_at: str = "") -> Opened | Re
     return Opened(letters, shared, _word(parts.sent_at) or sent_at, _word(parts.write_key) or write_key)
 
 
+_ANCESTORS = (b"analytics-python", b"analytics-node")
+
+
 def looks_like_rudderstack(body: bytes) -> bool:
     """
     Guess whether a RudderStack SDK wrote this body, from its first event.
@@ -87,11 +90,14 @@ def looks_like_rudderstack(body: bytes) -> bool:
     Their browser and mobile SDKs name themselves; their Python and Node SDKs carry the library name of their ancestor,
     and give themselves away by a `channel` of `server`, which no Segment SDK sends.
     """
-    head = body[:_HEAD]
-    if b'"channel":"server"' in head or b'"channel": "server"' in head:
-        return True
-    at = head.find(b'"library"')
-    return at >= 0 and b"rudder" in head[at : at + 200].lower()
+    at = body.find(b'"library"', 0, _HEAD)
+    if at >= 0:
+        library = body[at : at + 200].lower()
+        if b"rudder" in library:
+            return True
+        if not any(name in library for name in _ANCESTORS):
+            return False
+    return body.find(b'"channel":"server"', 0, _HEAD) >= 0 or body.find(b'"channel": "server"', 0, _HEAD) >= 0
 
 
 def _letters(batch: Sequence[Raw], limits: Limits) -> Iterable[Letter]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
@@ -27,10 +28,19 @@ _RETRY_AFTER = 1
 
 def basic_user(authorization: str) -> str:
     """Return the user of HTTP Basic credentials, with or without a colon behind it; empty when there is none."""
+    return _usual_user(authorization) if len(authorization) <= _USUAL else _basic_user(authorization)
+
+
+def _basic_user(authorization: str) -> str:
     scheme, _, credentials = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
         return ""
     return decoded(credentials).partition(":")[0].strip()
+
+
+_USUAL = 200
+"""Characters; a client sends the same credentials with every request, and what is longer is not worth remembering."""
+_usual_user = lru_cache(maxsize=1024)(_basic_user)
 
 
 def decoded(text: str) -> str:

@@ -112,11 +112,14 @@ def test_a_bad_file_changes_nothing(workspace):
     assert accepted(workspace).number == 1
 
 
-def test_fewer_partitions_than_the_log_has_are_refused(workspace):
-    for partition in ("0", "1"):
-        (workspace.log / "received" / partition).mkdir(parents=True)
-    with pytest.raises(Misconfigured, match="partitions"):
-        take_in(workspace, {})
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_another_number_of_partitions_is_refused_once_there_are_events(workspace, partitions):
+    take_in(workspace, {"partitions": 4})
+    take_in(workspace, {"partitions": 2})
+    (workspace.log / "received" / "0").mkdir(parents=True)
+    take_in(workspace, {"partitions": 2})
+    with pytest.raises(Misconfigured, match="set it to 2"):
+        take_in(workspace, {"partitions": partitions})
 
 
 def test_secrets_are_never_frozen(workspace, monkeypatch):

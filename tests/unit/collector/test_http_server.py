@@ -4,6 +4,7 @@ import socket
 import pytest
 from loopback import Client, get, http, on_loop, post, until
 
+from customhouse.collector.later import Later
 from customhouse.model.http import Reply
 
 
@@ -20,9 +21,8 @@ class Echo:
     def handle(self, request):
         self.seen.append(request)
         if request.path.startswith("/later"):
-            future = asyncio.get_running_loop().create_future()
-            self.held[request.path] = future
-            return future
+            self.held[request.path] = later = Later()
+            return later
         if request.path == "/broken":
             raise RuntimeError("on purpose")
         if request.path == "/large":
@@ -30,7 +30,7 @@ class Echo:
         return Reply(200, request.body or request.path.encode(), "text/plain")
 
     def release(self, path):
-        self.held.pop(path).set_result(Reply(200, path.encode(), "text/plain"))
+        self.held.pop(path).set(Reply(200, path.encode(), "text/plain"))
 
     def refuse(self, request, reason):
         self.refused.append((request.path, reason))
@@ -443,7 +443,7 @@ def test_a_fault_of_the_host_is_an_answer_too(path, caplog):
         await client.send(get(path))
         if path == "/later":
             await until(lambda: path in echo.held)
-            echo.held[path].set_exception(RuntimeError("on purpose"))
+            echo.held[path].set(None)
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (500, "close")
         assert b"on purpose" not in answer.body

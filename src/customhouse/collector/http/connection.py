@@ -34,14 +34,12 @@ class _Turn:
         self.lingers = False
         self.reply: Reply | None = None
 
-    def __call__(self, future: asyncio.Future[Reply]) -> None:
-        """Take the answer when it is there."""
-        try:
-            self.reply = future.result()
-        except (Exception, asyncio.CancelledError):
-            _logger.exception("a request failed after it was handed over")
-            self.reply = answers.INTERNAL
+    def __call__(self, reply: Reply | None) -> None:
+        """Take the answer when it is there; None is a fault of our own."""
+        if reply is None:
+            _logger.error("a request failed after it was handed over")
             self.line = answers.CLOSE
+        self.reply = reply or answers.INTERNAL
         self.connection.flush()
 
 
@@ -160,7 +158,7 @@ class Connection(Arrival, asyncio.Protocol):
             turn.reply = answer
             self.flush()
         else:
-            answer.add_done_callback(turn)
+            answer.then(turn)
             if len(self._turns) >= self._commons.listen.pipeline_depth:
                 self._pace()
 
@@ -271,4 +269,5 @@ class Connection(Arrival, asyncio.Protocol):
         elif self._span:
             self._end(answers.TIMED_OUT)
         elif self._transport is not None:
-            self._transport.close()
+            self._deadline = now + self._commons.listen.write_timeout
+            self._close(linger=False)  # from here on deaf: should the client not read what is left, it is cut next time

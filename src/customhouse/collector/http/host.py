@@ -1,14 +1,14 @@
 """Who answers requests, and what all connections to it share. Apart, so that another HTTP layer can host the same door."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from customhouse.collector.config import ListenConfig
+from customhouse.collector.later import Later
 from customhouse.collector.peers import Proxies
 from customhouse.model.http import Reply, Request
 
-Answer = Reply | asyncio.Future[Reply]
+Answer = Reply | Later
 Handler = Callable[[Request], Answer]
 
 
