@@ -133,7 +133,9 @@ def _show(facts: dict[str, str], figures: dict[str, Figure], verdicts: dict[str,
         told = f"{budget.what} ({budget.measure})" if budget else f"  {name}"
         spread = f"{_short(figure.median):>10} {_short(figure.least):>10} {_short(figure.most):>10}"
         print(f"{told:62} {spread} {figure.rounds:>3} {units:>6} {goal:>6} {gate:>6}  {verdicts[name]}")
-    print("\nOVER: over the gate. Memory and CPU of single processes stand below what is budgeted.")
+    print(
+        "\nThe last column says `goal` (met), `gate` (kept) or `OVER`, which fails the run. Indented figures have no budget."
+    )
 
 
 def _short(value: float) -> str:

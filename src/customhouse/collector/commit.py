@@ -30,9 +30,10 @@ _logger = logging.getLogger(__name__)
 UNKNOWN_SOURCE = "-"
 """Who is booked when a request does not say, or not truly, whose it is."""
 _FRAME_EVENTS = 32_768
-_FRAME_BYTES = 2 * 1024 * 1024
+_FRAME_BYTES = 1 * 1024 * 1024
 _GROUP = 64
-"""Requests that are enough for a commit; fewer wait as long as every round of the loop brings more."""
+_GROUP_BYTES = 256 * 1024
+"""Requests, and bytes of them, that are enough for a commit; fewer wait as long as every round of the loop brings more."""
 _QUICK = 0.004
 """Seconds a commit may take on the loop."""
 _CAUTION = 50
@@ -208,7 +209,7 @@ class Commit:
     def _wait_for_more(self, seen: int) -> None:
         """Let one more round of the loop go by while each brings more to share the commit, up to a bound."""
         waiting = len(self._waiting)
-        if not self._busy and seen < waiting < _GROUP:
+        if not self._busy and seen < waiting < _GROUP and self._uncommitted < _GROUP_BYTES:
             self._loop.call_soon(self._wait_for_more, waiting)
         else:
             self._kick()
