@@ -2,12 +2,14 @@
 
 import gc
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-from rich.panel import Panel
 from rich.text import Text
 
 from customhouse.app.process import Announcement, Kind, Process
@@ -111,9 +113,17 @@ def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement])
     there = "" if place.root == HERE.resolve() else f" -w {_short(place)}"
     for verb in ("tail", "trace <message id>", "balance", 'sql "select * from events"'):
         name, _, rest = verb.partition(" ")
-        screen.append(f"  customhouse {name}{there}{' ' + rest if rest else ''}\n")
+        screen.append(f"  {_command()} {name}{there}{' ' + rest if rest else ''}\n")
     screen.append("\nCtrl-C closes the house; nothing that was acknowledged is lost.")
-    out.print(Panel(screen, expand=False, padding=(1, 2)) if out.is_terminal else screen)
+    out.print(screen)
+
+
+def _command() -> str:
+    """Return what one types to run this program: its name, or its path from here when it is not on the search path."""
+    if shutil.which("customhouse"):
+        return "customhouse"
+    program, here = Path(sys.argv[0]).absolute(), Path.cwd()
+    return str(program.relative_to(here)) if program.is_relative_to(here) else str(program)
 
 
 def _short(place: Workspace) -> str:
