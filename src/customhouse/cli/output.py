@@ -1,7 +1,7 @@
 """How the command line speaks: tables for people, JSON for programs, colours only on a terminal, errors with the next step."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -85,9 +85,3 @@ def when(us: int | None) -> str:
     return (
         datetime.fromtimestamp(us / 1e6, UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00") + "Z"
     )
-
-
-def on_terminal(action: Callable[[], None]) -> None:
-    """Do something only where somebody looks."""
-    if sys.stderr.isatty():
-        action()

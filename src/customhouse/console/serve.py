@@ -17,10 +17,9 @@ from msgspec import Struct
 
 from customhouse.console.config import ConsoleConfig
 from customhouse.model.errors import Misconfigured, Problem, Unavailable
+from customhouse.telemetry.prometheus import CONTENT_TYPE
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -99,7 +98,7 @@ def application(config: ConsoleConfig, sources: Sources) -> web.Application:
     """Return the service as aiohttp knows it."""
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=sources.metrics(), headers={"Content-Type": METRICS_TYPE})
+        return web.Response(body=sources.metrics(), headers={"Content-Type": CONTENT_TYPE})
 
     async def health(_request: web.Request) -> web.Response:
         state = sources.health()

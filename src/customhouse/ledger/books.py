@@ -8,11 +8,10 @@ are kept, not balances: a balance is a sum of flows, and the flows also say how 
 from collections.abc import Iterable
 
 from customhouse.model.contracts import State, Transaction
-from customhouse.model.posting import COPIES, RECEIVED, REPLAYED, Posting
+from customhouse.model.posting import Posting
 
 TABLE = "books"
 _SEPARATOR = "\x1f"
-ENTRANCES = (RECEIVED, COPIES, REPLAYED)
 
 
 def post(transaction: Transaction, postings: Iterable[Posting]) -> None:
