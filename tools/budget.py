@@ -16,8 +16,8 @@ FILE_LINES = {"src": 400, "tests": 600, "bench": 600, "tools": 400}
 FUNCTION_LINES = 40
 PARAMETERS = 6
 FOLDER_FILES = 14
-CATALOGUES = {"protocols", "stages", "destinations", "warehouses"}
-"""Rooms with one file per thing: they grow by design."""
+CATALOGUES = {"protocols", "stages", "destinations", "warehouses", "cli"}
+"""Rooms with one file per thing, or per verb: they grow by design."""
 
 
 def offenders(root: Path) -> Iterator[str]:

@@ -43,3 +43,25 @@ def test_a_job_whose_answer_cannot_be_written_stays(tmp_path):
     obstacle.rmdir()
     assert jobs.carry_out(perform) == 1
     assert not path.exists()
+
+
+def test_every_job_leaves_a_line_that_names_counts_and_no_ids(tmp_path):
+    jobs = Jobs(tmp_path)
+    job = {"id": "1", "verb": "replay", "arguments": {"ids": ["a1b2", "c3d4"], "lane": "hook"}, "asked_by": "console"}
+    (tmp_path / "1.job").write_text(json.dumps({**job, "format": 1}))
+    jobs.carry_out(lambda _: Answer(ok=True, message="done", details={"done": 2, "ids": ["a1b2"]}))
+    (line,) = jobs.audit(10)
+    assert (line.verb, line.asked_by, line.about, line.details) == (
+        "replay", "console", {"ids": 2, "lane": "hook"}, {"done": 2},
+    )  # fmt: skip
+    assert "a1b2" not in (tmp_path / "audit.jsonl").read_text()
+
+
+def test_the_audit_is_read_from_its_end_and_survives_half_a_line(tmp_path):
+    jobs = Jobs(tmp_path)
+    for number in range(30):
+        put(tmp_path, f"reload{number:02d}")
+        jobs.carry_out(lambda _: Answer(ok=True, message="done"))
+    with (tmp_path / "audit.jsonl").open("ab") as file:
+        file.write(b'{"at": 1, "ve')
+    assert [line.verb for line in jobs.audit(4)] == ["reload29", "reload28", "reload27"]

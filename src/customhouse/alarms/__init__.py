@@ -1,0 +1,1 @@
+"""Alarms: what must wake somebody, when it began, when it ended, and how it is told."""
