@@ -4,6 +4,7 @@ Where things stand: the folder a user keeps in git, and the data folder the proc
     customhouse.yaml  plan/            the user's, read by `check`, `run` and `reload` only
     .data/
       format                          the version of this layout; a newer one is refused in words
+      identity.json  keys/            who the workspace is, and its key for references to persons
       config/00001.json …             every configuration that was accepted, frozen, numbered
       log/  state/  lake/  jobs/      the books and everything they are made of; one writer per file
       run/                            what the running processes say of themselves
@@ -17,9 +18,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from customhouse.model.errors import Misconfigured, Problem
+from customhouse.app.upkeep import identity as identities
+from customhouse.app.upkeep.identity import Identity
+from customhouse.app.upkeep.migrations import bring_up
+from customhouse.telemetry.logs import Logger
 
-FORMAT = 1
 CONFIG_FILE = "customhouse.yaml"
 
 
@@ -66,17 +69,23 @@ class Workspace(Struct, frozen=True):
         """Return the folder in which an owner process finds its jobs."""
         return self.data / "jobs" / owner
 
-    def prepare(self) -> None:
-        """Make the data folder, private to its owner, or refuse one of a format this version does not know."""
+    def identity(self) -> Identity:
+        """Return who this workspace is. Raises Misconfigured when nothing readable says so."""
+        return identities.identity(self.data)
+
+    def reference_key(self) -> bytes:
+        """Return the 32 secret bytes that references to persons are keyed with. Raises Misconfigured without them."""
+        return identities.reference_key(self.data)
+
+    def prepare(self, logger: Logger | None = None) -> None:
+        """
+        Make the data folder, private to its owner, or bring an older one to today's format, step by step, logged.
+
+        Only who is about to run the house calls this. Raises Misconfigured for a folder of a newer format, Unavailable
+        when an older one is to be brought up and a process still has it.
+        """
         self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        mark = self.data / "format"
-        if not mark.exists():
-            mark.write_text(f"{FORMAT}\n")
-        found = mark.read_text().strip()
-        if found != str(FORMAT):
-            hint = "use the version of customhouse that wrote it, or a newer one"
-            message = f"the data folder has format {found}; this version knows format {FORMAT}"
-            raise Misconfigured([Problem(str(mark), message, hint)])
+        bring_up(self.data, logger)
         for folder in (self.log, self.lake, self.run, self.data / "state", self.data / "config"):
             folder.mkdir(exist_ok=True)
 

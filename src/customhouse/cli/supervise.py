@@ -109,7 +109,7 @@ class Supervisor:
         self, workspace: Workspace, overrides: Mapping[str, Any], logger: Logger, kinds: tuple[Kind, ...] = KINDS
     ) -> None:
         """Accept the configuration and take the workspace for ourselves. Raises Misconfigured, Unavailable."""
-        workspace.prepare()
+        workspace.prepare(logger)
         self._lock = _take(workspace.run / "supervisor.lock")
         self._workspace = workspace
         self._overrides = overrides
