@@ -104,6 +104,10 @@ class Accepted(Struct, frozen=True, kw_only=True):
     """The configuration as plain data, as written, secrets still as references."""
     plan: dict[str, Any]
     """The plan's snapshot."""
+    files: dict[str, str] = {}
+    """The text of the files it was made from, by path under the workspace; empty in versions from before these were kept."""
+    rolled_back_to: int = 0
+    """The version it brought back, when a rollback made it; else 0."""
 
 
 def accepted(workspace: Workspace, number: int | None = None) -> Accepted | None:
