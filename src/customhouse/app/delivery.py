@@ -18,11 +18,11 @@ from customhouse.delivery.lane import Lane, Tools
 from customhouse.delivery.main import Carrier, Delivery
 from customhouse.delivery.reading.feed import Feed
 from customhouse.delivery.sender import HttpSender
-from customhouse.delivery.settle import Settler
+from customhouse.delivery.settle import Paused, Settler
 from customhouse.destinations.webhook import Webhook, WebhookConfig
 from customhouse.ledger.trail import TrailTables
 from customhouse.log.embedded import EmbeddedLog
-from customhouse.model.errors import CustomhouseError
+from customhouse.model.errors import CustomhouseError, Unavailable
 from customhouse.model.frames import OWED_TOPIC, RECEIPTS_TOPIC
 from customhouse.model.secret import Secret
 from customhouse.settings import resolve
@@ -129,7 +129,7 @@ async def _tend(process: Process, delivery: Delivery, house: House, log: Embedde
             due = time.monotonic() + _PUBLISH_SECONDS
             with process.chore("publishing"):
                 floors = await asyncio.to_thread(house.floors, log)
-                publish(process.workspace, delivery.health(), floors)
+                publish(process.workspace, delivery.health(_now()), floors)
         if time.monotonic() >= retain_due:
             retain_due = time.monotonic() + SECONDS
             with process.chore("retention"):
@@ -158,9 +158,9 @@ def _reload(process: Process, delivery: Delivery, house: House) -> None:
         return
     house.settler.config = rules.versions.config
     delivery.reload(lanes)
-    for name, health in delivery.health().items():
+    for name, health in delivery.health(_now()).items():
         if health.get("state") == "parked":  # a reload is how somebody says that credentials were mended
-            delivery.resume(name)
+            delivery.go_on(name)
     with process.chore("announcing"):
         process.announce(rules.versions.config)
 
@@ -169,17 +169,33 @@ async def _perform(delivery: Delivery, job: Job) -> Answer:
     """Replay or discard rejected events, pause or resume a lane."""
     said = job.arguments
     if job.verb in ("pause", "resume"):
-        done = (delivery.pause if job.verb == "pause" else delivery.resume)(str(said.get("lane")))
-        return Answer(ok=done, message="done" if done else "there is no such lane")
+        return await _hold(delivery, job)
     if job.verb not in ("replay", "discard"):
         return Answer(ok=False, message=f"the delivery knows no job {job.verb}")
     by_lane: dict[str, list[bytes]] = {}
     for text, lane in zip(said.get("ids", []), said.get("lanes", []), strict=True):
         by_lane.setdefault(lane, []).append(bytes.fromhex(text))
     act = delivery.replay if job.verb == "replay" else delivery.discard
-    now = time.time_ns() // 1000
-    count = sum([await act(lane, ids, now) for lane, ids in by_lane.items()])
+    count = sum([await act(lane, ids, _now()) for lane, ids in by_lane.items()])
     return Answer(ok=True, message=f"{count} done", details={"done": count})
+
+
+async def _hold(delivery: Delivery, job: Job) -> Answer:
+    """Pause a lane or let it go on; the state remembers which, since when and through which window."""
+    lane = str(job.arguments.get("lane"))
+    try:
+        if job.verb == "pause":
+            done = await delivery.pause(lane, Paused(_now(), job.asked_by))
+        else:
+            done = await delivery.resume(lane)
+    except Unavailable as error:
+        return Answer(ok=False, message=f"this could not be written down, so nothing has changed: {error}")
+    return Answer(ok=done, message="done" if done else f"there is no lane {lane} that can be paused")
+
+
+def _now() -> int:
+    """Return the time in microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 def _secrets(process: Process, name: str, config: WebhookConfig) -> dict[str, Any]:

@@ -44,6 +44,14 @@ class Result(Struct, frozen=True):
         """Whether the destination took or refused something."""
         return is_alive(self.receipts)
 
+    @property
+    def word(self) -> str:
+        """The answer as one documented word: `delivered`, or the reason of the trouble."""
+        if isinstance(self.receipts, Failure):
+            return self.receipts.reason
+        troubles = {each.reason for each in self.receipts if isinstance(each, (Retry, Rejected))}
+        return min(troubles) if troubles else "delivered"
+
 
 class Courier:
     """Makes the attempts of one lane."""
@@ -103,14 +111,8 @@ class Courier:
 
     def _tell(self, result: Result) -> None:
         """Count the attempt, in documented words."""
-        if isinstance(result.receipts, Failure):
-            word: str = result.receipts.reason
-            self.last = word
-        else:
-            troubles = {each.reason for each in result.receipts if isinstance(each, (Retry, Rejected))}
-            word = min(troubles) if troubles else "delivered"
-            self.last = f"{result.status} {word}"
-        self._meter.counter("customhouse_attempts_total", destination=self._name, result=word).add()
+        self.last = f"{result.status} {result.word}" if result.status else result.word
+        self._meter.counter("customhouse_attempts_total", destination=self._name, result=result.word).add()
 
 
 def _traceparent(events: Sequence[Event]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from customhouse.delivery.answers import Answers
 from customhouse.delivery.courier import Courier, Result
 from customhouse.delivery.reading.feed import Feed
 from customhouse.delivery.reading.intake import Intake, Lost
@@ -24,8 +25,8 @@ from customhouse.delivery.retry.held import Held
 from customhouse.delivery.retry.trouble import Trouble
 from customhouse.delivery.retry.verdicts import PATIENCE, Decision, Halve, Hold, Item, Settled, Tried, Verdict, decide
 from customhouse.delivery.sender import Sender
-from customhouse.delivery.settle import Mark, Settler
-from customhouse.model.contracts import Destination, Fault
+from customhouse.delivery.settle import Mark, Paused, Settler
+from customhouse.model.contracts import Destination, Fault, Parcel
 from customhouse.model.errors import Unavailable
 from customhouse.model.frames import HeldEvent, ReceiptFrame
 from customhouse.model.lane import LaneConfig
@@ -65,16 +66,18 @@ class Lane:
         self._settler = tools.settler
         self._logger = tools.logger.bind(destination=name)
         self._courier = Courier(name, destination, config, tools.sender, tools.fault, tools.meter)
+        self._answers = Answers()
         self._batch = destination.limits.events
         self._parked = tools.meter.gauge("customhouse_lane_parked", destination=name)
         self._stopping = False
-        self._paused = False
+        self._paused: Paused | None = None
         self._wake = asyncio.Event()
         self._reset()
 
     async def run(self) -> None:
         """Work until `stop`. Starts from the state; so it may be called again after it failed."""
         self._reset()
+        self._paused = await asyncio.to_thread(self._settler.paused, self.name)
         self._held.fill(await asyncio.to_thread(self._settler.retrying, self.name))
         while not self._stopping:
             self._wake.clear()
@@ -93,13 +96,19 @@ class Lane:
         self._stopping = True
         self._wake.set()
 
-    def pause(self) -> None:
-        """Send nothing until `resume`; the backlog grows."""
-        self._paused = True
+    async def pause(self, paused: Paused) -> None:
+        """Send nothing until `resume`, also after a restart; the backlog grows. Raises Unavailable."""
+        await asyncio.to_thread(self._settler.pause, self.name, paused)
+        self._paused = paused
 
-    def resume(self) -> None:
-        """Go on at once: after a pause, after credentials were mended, or instead of waiting longer."""
-        self._paused = False
+    async def resume(self) -> None:
+        """End a pause for good, and go on at once. Raises Unavailable."""
+        await asyncio.to_thread(self._settler.pause, self.name, None)
+        self._paused = None
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Try at once: after credentials were mended, or instead of waiting longer. A pause stays."""
         self._trouble.clear()
         self._wake.set()
 
@@ -128,6 +137,9 @@ class Lane:
             "failures": self._trouble.failures,
             "problem": self._trouble.problem,
             "last_answer": self._courier.last,
+            "answers": self._answers.told(),
+            "paused_at": self._paused.at if self._paused else 0,
+            "paused_by": self._paused.by if self._paused else "",
             "upto": {str(partition): intake.mark.upto for partition, intake in self._planner.intakes.items()},
             "settled_at": max((intake.mark.at for intake in self._planner.intakes.values()), default=0),
             "over_budget": self._budget.is_exceeded,
@@ -220,11 +232,17 @@ class Lane:
             work.is_written = True
         group = work.groups[0]
         group.attempts += 1
-        result = await self._courier.deliver(packed.parcels[0])
+        result = await self._deliver(packed.parcels[0])
         group.faults += result.is_fault
-        self._trouble.learn(result)
         tried = Tried(len(group.items), group.faults, group.hunting, self._trouble.is_suspect)
         await self._follow(work, group, result, decide(result.receipts, result.status, tried))
+
+    async def _deliver(self, parcel: Parcel) -> Result:
+        """Make one attempt, and learn from it."""
+        result = await self._courier.deliver(parcel)
+        self._answers.note(result, self._tools.now())
+        self._trouble.learn(result)
+        return result
 
     async def _follow(self, work: Work, group: Group, result: Result, decision: Decision) -> None:
         """Act on the decision over the first group."""
@@ -255,8 +273,7 @@ class Lane:
         if packed.problem or len(packed.parcels) != 1:
             verdict = Verdict("rejected", "poison", packed.problem)
         else:
-            result = await self._courier.deliver(packed.parcels[0])
-            self._trouble.learn(result)
+            result = await self._deliver(packed.parcels[0])
             decision = decide(result.receipts, result.status, Tried(1, PATIENCE, hunting=True, suspect=False))
             if isinstance(decision, Hold) and not self._is_late(first, decision.reason):
                 self._trouble.hold(decision)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from customhouse.delivery.lane import Lane
 from customhouse.delivery.rejected import discard_rejected, replay_rejected
 from customhouse.delivery.retry import backoff
-from customhouse.delivery.settle import Settler
+from customhouse.delivery.settle import Paused, Settler
 from customhouse.telemetry.logs import Logger
 
 DRAIN_SECONDS = 10.0
@@ -45,6 +45,8 @@ class Delivery:
         self._logger = logger
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
+        self._states: dict[str, tuple[str, int]] = {}
+        """By lane the state it was last seen in, and since when."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Bring the state up to the receipts, run all lanes until `stop`, then drain. Raises Unavailable at the start."""
@@ -67,21 +69,35 @@ class Delivery:
             if old.get(name) is not lane:
                 self._start(lane, before.get(name))
 
-    def pause(self, name: str) -> bool:
-        """Stop sending to a destination until `resume`; False when no such lane can be paused."""
-        if lane := self._lane(name):
-            lane.pause()
+    async def pause(self, name: str, paused: Paused) -> bool:
+        """
+        Stop sending to a destination until `resume`, also over restarts; False when no such lane can be paused.
+
+        A lane that is paused already keeps its first word. Raises Unavailable.
+        """
+        if (lane := self._lane(name)) and await asyncio.to_thread(self._settler.paused, name) is None:
+            await lane.pause(paused)
         return lane is not None
 
-    def resume(self, name: str) -> bool:
-        """Go on sending at once, also when parked or backing off; False when there is no such lane."""
+    async def resume(self, name: str) -> bool:
+        """Go on sending at once, also when parked or backing off; False when there is no such lane. Raises Unavailable."""
         if lane := self._lane(name):
-            lane.resume()
+            await lane.resume()
         return lane is not None
 
-    def health(self) -> dict[str, dict[str, Any]]:
-        """Return how each lane fares, by name. Reads the log, a little."""
-        return {name: lane.health() for name, lane in self._lanes.items()}
+    def go_on(self, name: str) -> None:
+        """Have a lane that waits try at once; one that is paused stays so."""
+        if lane := self._lane(name):
+            lane.go_on()
+
+    def health(self, now: int) -> dict[str, dict[str, Any]]:
+        """Return how each lane fares, by name, and since when it does. `now` is in microseconds. Reads the log, a little."""
+        found = {name: lane.health() | self._settler.pace.of(name, now) for name, lane in self._lanes.items()}
+        for name, said in found.items():
+            if self._states.get(name, ("", 0))[0] != said["state"]:
+                self._states[name] = (said["state"], now)
+            said["state_since"] = self._states[name][1]
+        return found
 
     async def replay(self, name: str, ids: Iterable[bytes] | None, now: int) -> int:
         """Owe a lane's rejected events once more, all or those named; return how many. As many as it has room for."""

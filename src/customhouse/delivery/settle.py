@@ -12,6 +12,7 @@ from threading import Lock
 
 from msgspec import Struct, msgpack, structs
 
+from customhouse.delivery.pace import Pace
 from customhouse.ledger.books import post
 from customhouse.model.contracts import Fault, Frame, Log, State, Transaction
 from customhouse.model.errors import Unavailable
@@ -25,6 +26,8 @@ REJECTED = "rejected"
 """Event id and lane → the event with the destination's answer (`HeldEvent`)."""
 SENDING = "sending"
 """`<lane>/<partition>` → what is being sent (`Intent`)."""
+PAUSED = "paused"
+"""Lane → since when, and by which window, nothing is sent (`Paused`)."""
 BOOKMARKS = "bookmark"
 _KEY = RECEIPTS_TOPIC.encode()
 _READ_BYTES = 4 * 1024 * 1024
@@ -59,7 +62,17 @@ class Intent(Struct, frozen=True, array_like=True):
         return max((position for group in self.groups for position in group), default=-1)
 
 
+class Paused(Struct, frozen=True, array_like=True):
+    """Somebody's word that a lane shall send nothing, until somebody takes it back."""
+
+    at: int
+    """Microseconds since 1970."""
+    by: str
+    """The window it was said through: `cli` or `console`."""
+
+
 _mark = msgpack.Decoder(Mark)
+_paused = msgpack.Decoder(Paused)
 _intent = msgpack.Decoder(Intent)
 _held = msgpack.Decoder(HeldEvent)
 
@@ -112,6 +125,7 @@ class Settler:
         self._fault = fault
         self._lock = Lock()
         self._behind = False
+        self.pace = Pace()
         self.config = 0
         """Number of the configuration in force; every frame carries it."""
 
@@ -126,6 +140,7 @@ class Settler:
             if self._behind:
                 self._recover()
             written = self._append(structs.replace(frame, config=self.config))
+            self.pace.note(frame.postings, frame.at)
             try:
                 self._fault("delivery.after_receipt")
                 self._settle(written.last, frame)
@@ -145,6 +160,20 @@ class Settler:
         with self._lock:
             found = self.state.get(SENDING, _place(lane, partition))
         return _intent.decode(found) if found else None
+
+    def pause(self, lane: str, paused: Paused | None) -> None:
+        """Remember over restarts that a lane is paused, or that it no longer is. Raises Unavailable."""
+        with self._lock, self.state.settle() as transaction:
+            if paused is None:
+                transaction.delete(PAUSED, lane.encode())
+            else:
+                transaction.put(PAUSED, lane.encode(), encode(paused))
+
+    def paused(self, lane: str) -> Paused | None:
+        """Return since when and by whom a lane is paused; None when it is not. Raises Unavailable."""
+        with self._lock:
+            found = self.state.get(PAUSED, lane.encode())
+        return _paused.decode(found) if found else None
 
     def mark(self, lane: str, partition: int) -> Mark:
         """Return how far a lane has come in a partition."""

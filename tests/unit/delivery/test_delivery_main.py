@@ -6,6 +6,7 @@ from liar import Liar
 
 from customhouse.delivery.lane import Lane
 from customhouse.delivery.main import Delivery
+from customhouse.delivery.settle import Paused
 from customhouse.destinations.webhook import Webhook
 from customhouse.model.posting import delivered, rejected
 from customhouse.telemetry.logs import open_log
@@ -88,8 +89,8 @@ def test_a_lane_that_fails_stops_no_other():
             delivery = Delivery([broken, lane], lane._settler, open_log("delivery", stream=bench.log_text))
             running = asyncio.create_task(delivery.run(stop))
             await until(lambda: bench.balance(delivered("crm")) == 3 and broken.runs > 0)
-            assert set(delivery.health()) == {"broken", "crm"}
-            assert not delivery.pause("broken")
+            assert set(delivery.health(now())) == {"broken", "crm"}
+            assert not await delivery.pause("broken", Paused(now(), "cli"))
             stop.set()
             await running
         lines = [json.loads(line) for line in bench.log_text.getvalue().splitlines()]
@@ -108,12 +109,12 @@ def test_a_reload_swaps_lanes_without_losing_or_repeating():
             running = asyncio.create_task(delivery.run(stop))
             await until(lambda: bench.balance(delivered("crm")) == 5)
             delivery.reload([first])
-            assert delivery.health()["crm"]["state"] == "running"
+            assert delivery.health(now())["crm"]["state"] == "running"
             delivery.reload([bench.lane(http, new.url)])
             ids += bench.owe(4)
             await until(lambda: bench.balance(delivered("crm")) == 9)
             delivery.reload([])
-            assert delivery.health() == {}
+            assert delivery.health(now()) == {}
             stop.set()
             await running
         assert old.ids + new.ids == ids
@@ -127,16 +128,75 @@ def test_a_paused_lane_sends_nothing_until_resumed():
         async with Liar() as liar, sender() as http:
             lane, stop = bench.lane(http, liar.url), asyncio.Event()
             delivery = Delivery([lane], lane._settler, open_log("delivery", stream=bench.log_text))
-            assert delivery.pause("crm") and not delivery.pause("nobody")
+            since = now()
+            assert await delivery.pause("crm", Paused(since, "console"))
+            assert not await delivery.pause("nobody", Paused(since, "console"))
             running = asyncio.create_task(delivery.run(stop))
             bench.owe(2)
             await asyncio.sleep(0.1)
             assert liar.sent == []
-            assert delivery.health()["crm"]["state"] == "paused"
-            assert delivery.resume("crm")
+            said = delivery.health(now())["crm"]
+            assert (said["state"], said["paused_at"], said["paused_by"]) == ("paused", since, "console")
+            assert await delivery.pause("crm", Paused(now(), "cli")), "paused once more, by somebody else"
+            assert delivery.health(now())["crm"]["paused_by"] == "console"
+            assert await delivery.resume("crm")
             await until(lambda: bench.balance(delivered("crm")) == 2)
             stop.set()
             await running
+
+    asyncio.run(story())
+
+
+def test_a_pause_outlives_the_process_and_the_lane():
+    async def story():
+        bench = Bench()
+        async with Liar() as liar, sender() as http:
+            first = bench.lane(http, liar.url)
+            delivery = Delivery([first], first._settler, open_log("delivery", stream=bench.log_text))
+            assert await delivery.pause("crm", Paused(17, "cli"))
+            bench.owe(2)
+            lane, stop = bench.lane(http, liar.url), asyncio.Event()  # as after a kill: all but the state is new
+            delivery = Delivery([lane], lane._settler, open_log("delivery", stream=bench.log_text))
+            running = asyncio.create_task(delivery.run(stop))
+            await until(lambda: delivery.health(now())["crm"]["state"] == "paused")
+            delivery.go_on("crm")
+            delivery.reload([bench.lane(http, liar.url)])
+            await until(lambda: delivery.health(now())["crm"]["paused_at"] == 17)
+            assert liar.sent == []
+            assert await delivery.resume("crm")
+            await until(lambda: bench.balance(delivered("crm")) == 2)
+            stop.set()
+            await running
+        async with Liar() as liar, sender() as http, Running(bench.lane(http, liar.url)) as again:
+            bench.owe(1)
+            await until(lambda: bench.balance(delivered("crm")) == 3)
+            assert again.health()["paused_at"] == 0
+
+    asyncio.run(story())
+
+
+def test_health_tells_answers_rate_and_share_without_the_destinations_words():
+    async def story():
+        bench = Bench()
+        ids = bench.owe(4)
+        answers = {2: 500}
+        async with Liar(lambda sent: answers.get(len(liar.sent), 200)) as liar, sender() as http:
+            lane, stop = bench.lane(http, liar.url), asyncio.Event()
+            delivery = Delivery([lane], lane._settler, open_log("delivery", stream=bench.log_text))
+            running = asyncio.create_task(delivery.run(stop))
+            await until(lambda: bench.balance(delivered("crm")) == 4)
+            ids += bench.owe(2)
+            await until(lambda: bench.balance(delivered("crm")) == 6)
+            said = delivery.health(now())["crm"]
+            stop.set()
+            await running
+        assert {(each["status"], each["reason"]): each["count"] for each in said["answers"]} == {
+            (200, "delivered"): 2,
+            (500, "server_error"): 1,
+        }
+        assert said["answers"][0]["reason"] == "delivered", "the newest first"
+        assert (said["delivered"], said["refused"], said["success"], said["rate"]) == (6, 0, 1.0, 0.1)
+        assert said["state_since"] <= now()
 
     asyncio.run(story())
 

@@ -163,7 +163,7 @@ def test_refused_credentials_park_the_lane_and_burn_nothing():
             await until(lambda: lane.health()["state"] == "parked")
             assert len(liar.sent) == 1
             liar.answer = lambda _sent: 200
-            lane.resume()
+            lane.go_on()
             await until(lambda: bench.balance(delivered("crm")) == 4)
             assert lane.health()["state"] == "running"
         assert liar.ids == ids
