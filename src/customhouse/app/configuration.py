@@ -87,8 +87,7 @@ def read(workspace: Workspace, overrides: Mapping[str, Any]) -> tuple[dict[str, 
     data, found = load_yaml(workspace.config_file)
     configuration: Configuration | None = None
     if isinstance(data, dict):
-        for path, value in overrides.items():
-            _put(data, path.split("."), value)
+        lay_over(data, overrides)
         configuration, more = decode(Configuration, data, CONFIG_FILE)
         found = [*found, *more, *check(data, workspace.root)]
     plan: Plan | None = None
@@ -101,6 +100,12 @@ def read(workspace: Workspace, overrides: Mapping[str, Any]) -> tuple[dict[str, 
             found or [Problem(CONFIG_FILE, "the file holds no configuration", "see `customhouse init`")]
         )
     return data, configuration, plan
+
+
+def lay_over(data: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Put overrides (dotted path to value) above what a file says, in place."""
+    for path, value in overrides.items():
+        _put(data, path.split("."), value)
 
 
 def warnings(configuration: Configuration) -> list[Problem]:
