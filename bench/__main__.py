@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from bench.units import Sample, Scale, Unit, machine, others_busy
 
-CASES = ("door", "road", "replay", "freshness", "ledger", "idle", "memory")
+CASES = ("door", "road", "replay", "freshness", "ledger", "size", "idle", "memory")
 BUDGET = Path(__file__).with_name("budget.toml")
 _BUSY = 0.2
 """Cores used by others that are worth a warning."""

@@ -75,18 +75,23 @@ def running(place: Workspace, *kinds: str) -> Iterator["House"]:
 @contextmanager
 def whole(scratch: Path) -> Iterator["House"]:
     """Run `customhouse run`, all of it."""
-    with TemporaryDirectory(dir=scratch) as folder:
-        place = workspace(Path(folder))
-        said = ["--workspace", str(place.root), "--data", str(place.data)]
-        supervisor = subprocess.Popen([*_MAIN, "run", *said], stdout=subprocess.DEVNULL)
-        try:
-            within(60, lambda: all(announcement(place, kind) for kind in KINDS), "the house is open")
-            found = {kind: announcement(place, kind) for kind in KINDS}
-            pids = {str(kind): said.pid for kind, said in found.items() if said}
-            yield House(place, {"supervisor": supervisor.pid, **pids})
-        finally:
-            supervisor.send_signal(signal.SIGTERM)
-            supervisor.wait(90)
+    with TemporaryDirectory(dir=scratch) as folder, opened(workspace(Path(folder))) as house:
+        yield house
+
+
+@contextmanager
+def opened(place: Workspace) -> Iterator["House"]:
+    """Run `customhouse run` in a workspace that is there."""
+    said = ["--workspace", str(place.root), "--data", str(place.data)]
+    supervisor = subprocess.Popen([*_MAIN, "run", *said], stdout=subprocess.DEVNULL)
+    try:
+        within(60, lambda: all(announcement(place, kind) for kind in KINDS), "the house is open")
+        found = {kind: announcement(place, kind) for kind in KINDS}
+        pids = {str(kind): said.pid for kind, said in found.items() if said}
+        yield House(place, {"supervisor": supervisor.pid, **pids})
+    finally:
+        supervisor.send_signal(signal.SIGTERM)
+        supervisor.wait(90)
 
 
 class House:
@@ -138,14 +143,16 @@ class House:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port(kind)}{path}", timeout=30) as answer:
             return bytes(answer.read())
 
-    def command(self, *arguments: str) -> str:
-        """Run a command of `customhouse` in this workspace and return what it prints."""
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """Run a command of `customhouse` in this workspace, insist on its exit code, and return what it prints."""
         place = ["--workspace", str(self.place.root), "--data", str(self.place.data)]
         run = subprocess.run(
             [*_MAIN, *arguments, *place],
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
             env={**os.environ, "COLUMNS": "200"},
         )
+        if run.returncode != code:
+            raise RuntimeError(f"customhouse {arguments[0]} ended with {run.returncode}: {run.stderr}")
         return run.stdout
