@@ -18,9 +18,10 @@ from typing import Any
 
 from customhouse.app.process import KINDS, Announcement, Kind, announcement
 from customhouse.app.rules import take_in
+from customhouse.app.upkeep.rollback import roll_back
 from customhouse.app.workspace import Accepted, Workspace
 from customhouse.cli.output import USAGE
-from customhouse.model.errors import Misconfigured, Unavailable
+from customhouse.model.errors import Misconfigured, Problem, Unavailable
 from customhouse.state.jobs import Answer, Job, Jobs
 from customhouse.telemetry.logs import Logger
 from customhouse.telemetry.measure import Counter, Meter
@@ -168,10 +169,34 @@ class Supervisor:
             self._logger.warning("supervisor.chore_failed", chore=name, reason=str(error))
 
     def _perform(self, job: Job) -> Answer:
-        """Do what `customhouse reload` asks."""
-        if job.verb != "reload":
-            return Answer(ok=False, message=f"the supervisor knows no job {job.verb}")
-        return self._reload()
+        """Do what `customhouse reload` and `customhouse config rollback` ask."""
+        if job.verb == "reload":
+            return self._reload()
+        if job.verb == "rollback":
+            return self._rollback(job.arguments)
+        return Answer(ok=False, message=f"the supervisor knows no job {job.verb}")
+
+    def _rollback(self, asked: Mapping[str, Any]) -> Answer:
+        """Put the user's files back to a version, then take them in: in this order, so that a crash is finished later."""
+        number, seen, force = asked.get("number"), asked.get("seen"), asked.get("force")
+        if not isinstance(number, int) or not isinstance(seen, str):
+            return Answer(ok=False, message="a rollback names a version, and the files that were looked at")
+        try:
+            done = roll_back(self._workspace, number, self._overrides, seen=seen, force=force is True)
+        except Misconfigured as error:
+            return _refusal("the rollback was refused; nothing was written", error.problems)
+        except OSError as error:
+            hint = "free disk space and ask again; the next reload or start finishes what was begun"
+            problem = Problem(str(self._workspace.root), f"cannot be written: {error.strerror}", hint)
+            return _refusal("the rollback stopped half-way", [problem])
+        answer = self._reload()
+        if not answer.ok:
+            words = (
+                f"the files are those of version {number}, but {answer.message}; {self.version.number} stays in force"
+            )
+            return Answer(ok=False, message=words, details=answer.details)
+        details = {**answer.details, "rolled_back_to": number, "written": len(done.write), "removed": len(done.remove)}
+        return Answer(ok=True, message=answer.message, details=details)
 
     def _reload(self) -> Answer:
         """Take in what the user wrote, have secrets read again and lanes go on; a bad file changes nothing."""
@@ -180,13 +205,11 @@ class Supervisor:
             self.version = take_in(self._workspace, self._overrides)
         except Misconfigured as error:
             self._logger.error("supervisor.reload_refused", problems=len(error.problems), still=before)
-            problems = [{"place": p.place, "message": p.message, "hint": p.hint} for p in error.problems]
-            return Answer(ok=False, message="the configuration was refused", details={"problems": problems})
+            return _refusal("the configuration was refused", error.problems)
         except OSError as error:
             self._logger.error("supervisor.reload_refused", reason=error.strerror, still=before)
             words = f"the configuration cannot be kept: {error.strerror}"
-            problem = {"place": str(self._workspace.data), "message": words, "hint": "free disk space and reload again"}
-            return Answer(ok=False, message=words, details={"problems": [problem]})
+            return _refusal(words, [Problem(str(self._workspace.data), words, "free disk space and reload again")])
         # Also when nothing changed: what `file:` references lead to may have, and a parked lane waits for this word.
         for child in self.children:
             child.signal(signal.SIGHUP)
@@ -200,6 +223,26 @@ class Supervisor:
 
     def _on_hangup(self, _number: int, _frame: object) -> None:
         self._reloading = True
+
+
+def _refusal(message: str, problems: list[Problem]) -> Answer:
+    """Say no to a job, with everything that stands against it."""
+    listed = [{"place": p.place, "message": p.message, "hint": p.hint} for p in problems]
+    return Answer(ok=False, message=message, details={"problems": listed})
+
+
+@contextmanager
+def closed(workspace: Workspace) -> Iterator[bool]:
+    """Tell whether the house is closed, and keep it so within the block when it is."""
+    try:
+        lock = _take(workspace.run / "supervisor.lock")
+    except Unavailable:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(lock)
 
 
 def _take(path: Path) -> int:
