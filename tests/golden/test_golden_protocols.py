@@ -70,6 +70,7 @@ def play(protocol, request):
     route = route_of(protocol, request)
     key = protocol.key(request, route)
     if not route.ingest:
+        request.base = f"https://{request.headers.get('host')}/journal"  # as the door works it out
         return {"write_key": key}, protocol.answer(request, route, key)
     body = inflate(request.body, request.headers.get("content-encoding", ""), LIMITS)
     if isinstance(body, Refusal):

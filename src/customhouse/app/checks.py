@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from customhouse.collector.config import SourceConfig
+from customhouse.collector.config import ListenConfig, SourceConfig
+from customhouse.collector.front import cookie, files, prefixes
 from customhouse.destinations.webhook import WebhookConfig
 from customhouse.destinations.webhook import problems as webhook_problems
 from customhouse.model.errors import Misconfigured, Problem
@@ -36,6 +37,7 @@ def check(data: dict[str, Any], root: Path) -> list[Problem]:
         *_destinations(destinations, root),
         *_routes(data.get("routes"), names, [str(name) for name in sources]),
         *_windows(data),
+        *_front(data, root),
     ]
 
 
@@ -110,6 +112,18 @@ def _windows(data: dict[str, Any]) -> Iterable[Problem]:
         hint = f"set it to {dedupe.window_days + 1} or more, or shorten dedupe.window_days"
         message = "the owed log must outlive the dedupe window: after damage, the index of ids is rebuilt from it"
         yield Problem(f"{FILE}: retention.owed_days", message, hint)
+
+
+def _front(data: dict[str, Any], root: Path) -> Iterable[Problem]:
+    """Look at what browsers see of the door."""
+    listen, _ = decode(ListenConfig, data.get("listen", {}), "")
+    if listen is not None:
+        yield from prefixes.problems(listen.prefixes, f"{FILE}: listen.prefixes")
+        yield from cookie.problems(listen.cookie, f"{FILE}: listen.cookie")
+    try:
+        files.manifest(root / "sdk")
+    except Misconfigured as error:
+        yield from error.problems
 
 
 def _mapping(data: dict[str, Any], key: str) -> dict[Any, Any]:

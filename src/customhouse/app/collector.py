@@ -17,7 +17,10 @@ from customhouse.app.rules import newest
 from customhouse.app.workspace import Workspace
 from customhouse.collector.commit import Commit, Terms
 from customhouse.collector.config import LimitsConfig, SourceConfig
-from customhouse.collector.door import About, Door
+from customhouse.collector.door import About, Door, Front
+from customhouse.collector.front import files
+from customhouse.collector.front.cookie import Cookie
+from customhouse.collector.front.shelf import Shelf
 from customhouse.collector.serve import serve
 from customhouse.collector.sources import Register
 from customhouse.log.embedded import EmbeddedLog
@@ -50,6 +53,7 @@ async def _run(process: Process) -> None:
         recognisers={"rudderstack": looks_like_rudderstack},
         about=About(version("customhouse"), lambda: oldest_undelivered(workspace)),
     )
+    door.show(_front(process, rules))
     stop = asyncio.Event()
     tending = asyncio.create_task(_tend(process, door, commit, log, stop))
     tending.add_done_callback(lambda _: stop.set())  # a door that nobody tends hears no signal: better a new one
@@ -82,6 +86,19 @@ def _ready(process: Process, rules: Rules, port: int) -> None:
         process.announce(rules.versions.config, port)
 
 
+def _front(process: Process, rules: Rules) -> Front:
+    """Return what the door shows browsers. What is wrong with SDK files is logged, and is no reason to take no events."""
+    listen = rules.configuration.listen
+    found: list[tuple[files.Kept, bytes]] = []
+    try:
+        found, broken = files.load(process.workspace.sdk)
+        for name in broken:
+            process.logger.error("door.sdk_file_broken", file=name)
+    except Misconfigured as error:
+        process.logger.error("door.sdk_files_unreadable", problems=len(error.problems))
+    return Front(listen.prefixes, Cookie(listen.cookie) if listen.cookie.enabled else None, Shelf(found))
+
+
 def _sources(workspace: Workspace, rules: Rules) -> dict[str, SourceConfig]:
     """Return the sources with their keys in the place of references. Raises Misconfigured."""
     return {
@@ -109,6 +126,7 @@ async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, 
                 process.logger.error("door.reload_refused", reason=type(error).__name__)
                 continue
             door.reload(sources, rules.configuration.limits, rules.versions.config)
+            door.show(await asyncio.to_thread(_front, process, rules))
             commit.terms = _bounded(commit.terms, rules.configuration.limits)
             with process.chore("announcing"):
                 process.announce(rules.versions.config, process.port)

@@ -43,6 +43,11 @@ class Workspace(Struct, frozen=True):
         return self.root / "plan"
 
     @property
+    def sdk(self) -> Path:
+        """The SDK files the door serves to pages."""
+        return self.root / "sdk"
+
+    @property
     def log(self) -> Path:
         """The log's segments."""
         return self.data / "log"

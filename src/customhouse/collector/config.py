@@ -6,12 +6,34 @@ Every field says what it is for in its own metadata; reference pages and the JSO
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from customhouse.model.contracts import Limits
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=1)]
+
+
+class CookieConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The cookie in which the door keeps a browser's anonymous id, out of reach of scripts. Nobody has it by default."""
+
+    enabled: Annotated[bool, Meta(description="True sets and renews the cookie with answers to browsers.")] = False
+    name: Annotated[str, Meta(min_length=1, max_length=64, description="Name of the cookie.")] = "ch_anon"
+    days: Annotated[
+        int, Meta(ge=1, le=400, description="Days it lives after the last event; browsers cut it at 400.")
+    ] = 395
+    domain: Annotated[
+        str, Meta(max_length=253, description="Domain it is sent to; empty for the very host that was asked.")
+    ] = ""
+    same_site: Annotated[
+        Literal["lax", "strict", "none"], Meta(description="Whether pages of other sites send it; `none` needs https.")
+    ] = "lax"
+    secure: Annotated[
+        bool | Literal["auto"],
+        Meta(
+            description="Whether it is sent by https only; `auto` when a trusted proxy says the client came by https."
+        ),
+    ] = "auto"
 
 
 class ListenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,6 +52,16 @@ class ListenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             "Forwarded; name the one your proxy sets, so that clients cannot slip in the other."
         ),
     ] = "auto"
+    prefixes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Paths such as `/journal` under which everything for browsers is served once more, so that it "
+            "can be a part of the site itself."
+        ),
+    ] = ()
+    cookie: Annotated[CookieConfig, Meta(description="The anonymous-id cookie, off by default.")] = field(
+        default_factory=CookieConfig
+    )
     header_timeout: Annotated[Seconds, Meta(description="Seconds from a request's first byte to its last header.")] = 10
     body_timeout: Annotated[Seconds, Meta(description="Seconds from the last header to the last byte of the body.")] = (
         60

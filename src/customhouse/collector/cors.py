@@ -14,9 +14,9 @@ RECEIPT_HEADER = "X-Customhouse-Receipt"
 _METHODS = "GET, POST, OPTIONS"
 _MAX_AGE = "86400"
 _USUAL = "authorization, content-type, content-encoding, anonymousid, sentat, x-write-key, x-ip-policy, x-retry-count"
-_VARY = ("Vary", "Origin")
-
 Headers = tuple[tuple[str, str], ...]
+VARY: Headers = (("Vary", "Origin"),)
+"""For answers that depend on who asks, when no page does: caches must not hand them to one."""
 
 
 @lru_cache(maxsize=1024)
@@ -26,7 +26,7 @@ def shared_with(origin: str) -> Headers:
         ("Access-Control-Allow-Origin", origin),
         ("Access-Control-Allow-Credentials", "true"),
         ("Access-Control-Expose-Headers", f"Retry-After, {RECEIPT_HEADER}"),
-        _VARY,
+        *VARY,
     )
 
 
@@ -40,7 +40,7 @@ def preflight(request: Request) -> Reply:
     """Answer the question whether a page may send what it wants to send: it may."""
     origin = request.headers.get("origin")
     if not origin:
-        return Reply(200, content_type="", headers=(("Allow", _METHODS), _VARY))
+        return Reply(200, content_type="", headers=(("Allow", _METHODS), *VARY))
     wanted = request.headers.get("access-control-request-headers") or _USUAL
     allowed = (
         ("Access-Control-Allow-Methods", _METHODS),

@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import xxhash
 from msgspec import Struct
+from msgspec.structs import replace
 
 from customhouse.collector import cors
 from customhouse.collector.commit import UNKNOWN_SOURCE, Commit, Places
 from customhouse.collector.config import LimitsConfig, SourceConfig
 from customhouse.collector.facts import Facts
+from customhouse.collector.front import address, cookie
+from customhouse.collector.front.cookie import Cookie
+from customhouse.collector.front.shelf import Shelf
 from customhouse.collector.http.answers import problem
 from customhouse.collector.http.host import Answer
 from customhouse.collector.mint import Mint
@@ -22,7 +26,7 @@ from customhouse.collector.probes import Age, Probes
 from customhouse.collector.routes import Entry, Recogniser, Routes
 from customhouse.collector.sources import Register, Source
 from customhouse.model.contracts import Opened, Refusal, WireProtocol
-from customhouse.model.envelope import Envelope, Letter, event_id
+from customhouse.model.envelope import Envelope, Letter, RequestFacts, event_id
 from customhouse.model.http import Reply, Request
 from customhouse.wire.compression import inflate
 from customhouse.wire.ids import hex_id
@@ -56,6 +60,14 @@ class About(Struct, frozen=True):
     oldest_undelivered: Age = _nobody_knows
 
 
+class Front(Struct, frozen=True):
+    """What the door shows browsers besides ingest. Never changes; swapped whole."""
+
+    prefixes: tuple[str, ...] = ()
+    cookie: Cookie | None = None
+    shelf: Shelf = Shelf()
+
+
 class Door:
     """Answers every request of one listening address. Belongs to one event loop; `reload` is called on it, too."""
 
@@ -82,7 +94,14 @@ class Door:
         self._facts = Facts()
         self.answered: dict[tuple[str, int], int] = {}
         """Requests answered so far on ingest routes, by protocol and status."""
+        self._front = Front()
+        self._cookie: Cookie | None = None
         self._swap(register)
+
+    def show(self, front: Front) -> None:
+        """Serve later requests under these prefixes, with this cookie and these files."""
+        self._routes.serve_under(front.prefixes)
+        self._front, self._cookie = front, front.cookie
 
     def reload(self, sources: Mapping[str, SourceConfig], limits: LimitsConfig, config: int) -> None:
         """Judge all later requests by this configuration, and write its number into all later frames."""
@@ -112,8 +131,9 @@ class Door:
             return self._ingest(request, entries, source)
         if source is None:
             return self._refused(request, entry, None, "missing_write_key")
+        request.base = address.base(request, self._routes.prefix(request.path))
         reply = entry.protocol.answer(request, entry.route, key)
-        return _with(reply, cors.headers_for(request) or (("Vary", "Origin"),))
+        return _with(reply, cors.headers_for(request) or cors.VARY)
 
     def refuse(self, request: Request, reason: str) -> Reply:
         """Refuse, in the words of its protocol, a request whose body is not read; count it for its source."""
@@ -133,6 +153,9 @@ class Door:
         method, path = request.method, request.path
         if method == "OPTIONS":
             return cors.preflight(request)
+        file = self._front.shelf.find(path[len(self._routes.prefix(path)) :], request)
+        if file is not None and method in {"GET", "HEAD"}:
+            return file
         probe = self._probes.find(path)
         methods = self._routes.methods(path)
         if method == "HEAD" and methods is not None and "GET" in methods:
@@ -140,10 +163,10 @@ class Door:
             return answer if isinstance(answer, Reply) else _NOT_FOUND
         if probe is not None and method in {"GET", "HEAD"}:
             reply = probe()
-        elif probe is None and methods is None:
+        elif probe is None and methods is None and file is None:
             reply = _NOT_FOUND
         else:
-            known = {"GET"} if probe is not None else set(methods or ())
+            known = set(methods or ("GET",))
             allowed = sorted(known | {"OPTIONS"} | ({"HEAD"} if "GET" in known else set()))
             headers = (("Allow", ", ".join(allowed)),)
             reply = problem(405, "method_not_allowed", "This path is served with other methods.", headers)
@@ -210,6 +233,12 @@ class Door:
         now = self._clock()
         id_ = self._mint.id(now)
         facts = self._facts.of(request)
+        headers = cors.headers_for(request)
+        if self._cookie is not None and cookie.from_browser(request):
+            noted, set_cookie = self._greet(self._cookie, request, entry, opened)
+            headers += set_cookie
+            if noted:
+                facts, opened = _noted(noted, facts, opened)
         head = (id_, source.name, entry.protocol.name, entry.route.word, now // 1000, opened.sent_at, opened.shared)
         partitions = self._commit.terms.partitions
         if partitions == 1:
@@ -217,7 +246,6 @@ class Door:
         else:
             split = _split(id_, opened.letters, partitions)
             parts = [(partition, Envelope(*head, facts, letters)) for partition, letters in split.items()]
-        headers = cors.headers_for(request)
 
         def answer(outcome: Places | str) -> Reply:
             if isinstance(outcome, str):
@@ -229,6 +257,15 @@ class Door:
 
         taken = self._commit.submit(parts, len(request.body) + _OVERHEAD, answer)
         return self._refused(request, entry, source, taken) if isinstance(taken, str) else taken
+
+    @staticmethod
+    def _greet(jar: Cookie, request: Request, entry: Entry, opened: Opened) -> tuple[str, cors.Headers]:
+        """Return the id a browser's cookie holds, and the header that keeps it for another while, or removes it."""
+        if cookie.opted_out(request):
+            return "", jar.wiped(request)
+        known = jar.known(request)
+        id_ = known or entry.protocol.visitor(opened)
+        return known, jar.kept(request, id_) if id_ else ()
 
     # Saying no.
 
@@ -251,6 +288,12 @@ class Door:
 def _with(reply: Reply, headers: cors.Headers) -> Reply:
     """Return a reply with more headers."""
     return Reply(reply.status, reply.body, reply.content_type, reply.headers + headers) if headers else reply
+
+
+def _noted(anonymous_id: str, facts: RequestFacts, opened: Opened) -> tuple[RequestFacts, Opened]:
+    """Note the cookie's id beside the client's words; it also orders the events that name nobody."""
+    letters = [letter if letter.order_key else replace(letter, order_key=anonymous_id) for letter in opened.letters]
+    return replace(facts, anonymous_id=anonymous_id), replace(opened, letters=letters)
 
 
 def _split(id_: bytes, letters: Sequence[Letter], partitions: int) -> dict[int, list[Letter]]:

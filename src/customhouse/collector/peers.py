@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from customhouse.model.errors import Misconfigured, Problem
 
 _Address = IPv4Address | IPv6Address
+_REMEMBERED = 1024
 
 
 def parse(text: str) -> _Address | None:
@@ -50,16 +51,28 @@ class Proxies:
         if problems:
             raise Misconfigured(problems)
         self._header = header
+        self._known: dict[str, bool] = {}
+        """Whether the peers seen lately are proxies: their connections carry many requests."""
 
     def __bool__(self) -> bool:
         """Say whether there are any."""
         return bool(self._networks)
 
+    def trust(self, peer: str) -> bool:
+        """Say whether the other end of a connection is one of them."""
+        found = self._known.get(peer)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            address = parse(peer)
+            found = self._known[peer] = address is not None and self._trusts(address)
+        return found
+
     def client(self, peer: str, headers: dict[str, str]) -> str:
         """Return the client's address: the first from the right that is no trusted proxy; empty when unreadable."""
-        address = parse(peer)
-        if address is None or not self._trusts(address):
+        if not self.trust(peer):
             return peer
+        address = parse(peer)
         for hop in reversed(self._hops(headers)):
             address = parse(hop)
             if address is None:

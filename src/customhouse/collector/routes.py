@@ -5,7 +5,7 @@ A path is served with and without a trailing slash; there are no redirects, beca
 in most SDKs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -34,8 +34,10 @@ class Routes:
 
     def __init__(self, protocols: Sequence[WireProtocol], recognisers: Mapping[str, Recogniser]) -> None:
         """Lay out the table. Where paths are shared, the order of the protocols is the order of preference."""
-        self._exact: dict[str, Methods] = {}
+        self._plain: dict[str, Methods] = {}
+        self._exact = self._plain
         self._patterns: list[tuple[list[str], Methods]] = []
+        self._prefixes: tuple[str, ...] = ()
         for protocol in protocols:
             for route in protocol.routes:
                 accepted = protocol.accepted(route) if route.ingest else Reply(200)
@@ -49,9 +51,19 @@ class Routes:
             if methods is None:
                 self._patterns.append((segments, methods := {}))
         else:
-            methods = self._exact.setdefault(path, {})
-            self._exact[f"{path}/"] = methods
+            methods = self._plain.setdefault(path, {})
+            self._plain[f"{path}/"] = methods
         methods[entry.route.method] = (*methods.get(entry.route.method, ()), entry)
+
+    def serve_under(self, prefixes: Iterable[str]) -> None:
+        """Serve every path under these prefixes too, and under no others. A prefixed path is found as fast as a plain one."""
+        self._prefixes = tuple(sorted(prefixes, key=len, reverse=True))
+        self._exact = {f"{prefix}{path}": found for prefix in self._prefixes for path, found in self._plain.items()}
+        self._exact |= self._plain
+
+    def prefix(self, path: str) -> str:
+        """Return the prefix a path is under; empty when it is under none."""
+        return next((prefix for prefix in self._prefixes if path.startswith(f"{prefix}/")), "")
 
     def methods(self, path: str) -> Methods | None:
         """Return who serves which method of a path; None when nobody knows the path."""
@@ -59,7 +71,7 @@ class Routes:
         return found if found is not None or not self._patterns else self._match(path)
 
     def _match(self, path: str) -> Methods | None:
-        segments = path.removesuffix("/").split("/")
+        segments = path[len(self.prefix(path)) :].removesuffix("/").split("/")
         for pattern, methods in self._patterns:
             if len(pattern) == len(segments) and all(
                 segment if expected == "{}" else expected == segment

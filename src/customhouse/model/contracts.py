@@ -81,8 +81,11 @@ class WireProtocol(Protocol):
     def read(self, envelope: Envelope, letters: Sequence[Letter], positions: Sequence[int]) -> list[Event | Quarantine]:
         """Read letters into canonical events, or say why not; one answer per letter, in order."""
 
+    def visitor(self, opened: Opened) -> str:
+        """Return the anonymous id the client goes by; empty when none of its events names one."""
+
     def answer(self, request: Request, route: Route, write_key: str) -> Reply:
-        """Answer a route that is not ingest (settings, configuration) for a known write key."""
+        """Answer a route that is not ingest (settings, configuration) for a known write key; `request.base` is set."""
 
     def accepted(self, route: Route) -> Reply:
         """Say yes in this family's words. Exactly status 200: several SDKs take any other 2xx as a failure."""

@@ -32,6 +32,8 @@ class RequestFacts(Struct, frozen=True, array_like=True, omit_defaults=False, gc
     traceparent: str = ""
     region: str = ""
     """Looked up at the door from the full address; empty until geography is known."""
+    anonymous_id: str = ""
+    """What the door's own cookie says, where it sets one: the anonymous id of events that name none themselves."""
 
 
 class ConsentSnapshot(Struct, frozen=True, array_like=True, gc=False):

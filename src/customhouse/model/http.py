@@ -20,6 +20,10 @@ class Request(Struct):
     body: bytes
     peer: str
     """The client's address after trusted proxies have been believed; empty when unknown."""
+    proxied: bool = False
+    """A trusted proxy handed it on: what it says of the client's own scheme and host may be believed."""
+    base: str = ""
+    """Scheme, host and path prefix by which the client reached us, where an answer names it; empty when nobody asked."""
 
 
 class Reply(Struct, frozen=True):

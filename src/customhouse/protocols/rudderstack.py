@@ -15,7 +15,7 @@ from customhouse.model.event import TYPES, Event
 from customhouse.model.http import Reply, Request
 from customhouse.model.outcome import Quarantine
 from customhouse.wire.ids import as_id
-from customhouse.wire.spec_batch import open_batch, open_single
+from customhouse.wire.spec_batch import open_batch, open_single, visitor
 from customhouse.wire.spec_event import SPEC_TYPES, Dialect, read_spec
 from customhouse.wire.spec_reply import basic_user, decoded, query_value, refusal_reply
 
@@ -57,6 +57,10 @@ class RudderStack:
     def read(self, envelope: Envelope, letters: Sequence[Letter], positions: Sequence[int]) -> list[Event | Quarantine]:
         """Read letters into canonical events."""
         return read_spec(envelope, letters, positions, _DIALECT)
+
+    def visitor(self, opened: Opened) -> str:
+        """Return the anonymous id the client goes by."""
+        return visitor(opened)
 
     def answer(self, _request: Request, _route: Route, write_key: str) -> Reply:
         """Answer the browser SDK's question for its configuration: send events, and no device-mode destinations."""

@@ -16,14 +16,13 @@ from customhouse.model.envelope import Envelope, Letter
 from customhouse.model.event import TYPES, Event
 from customhouse.model.http import Reply, Request
 from customhouse.model.outcome import Quarantine
-from customhouse.wire.spec_batch import open_batch, open_single
+from customhouse.wire.spec_batch import open_batch, open_single, visitor
 from customhouse.wire.spec_event import SPEC_TYPES, Dialect, read_spec
 from customhouse.wire.spec_reply import basic_user, refusal_reply
 
 _DIALECT = Dialect(types=SPEC_TYPES)
 _ACCEPTED = Reply(200, b'{"success":true}')
-_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-_SETTINGS_KEY = re.compile(r"/v1/projects/([^/]{1,512})/settings/?")
+_SETTINGS_KEY = re.compile(r"/v1/projects/([^/]{1,512})/settings/?\Z")
 
 
 class Segment:
@@ -44,7 +43,7 @@ class Segment:
     def key(self, request: Request, route: Route) -> str:
         """Return the write key of the Basic credentials; of the path, where settings are asked for."""
         if route.word == "settings":
-            found = _SETTINGS_KEY.fullmatch(request.path)
+            found = _SETTINGS_KEY.search(request.path)  # a prefix may stand before it
             return unquote(found[1]).strip() if found else ""
         return basic_user(request.headers.get("authorization", ""))
 
@@ -58,15 +57,17 @@ class Segment:
         """Read letters into canonical events."""
         return read_spec(envelope, letters, positions, _DIALECT)
 
+    def visitor(self, opened: Opened) -> str:
+        """Return the anonymous id the client goes by."""
+        return visitor(opened)
+
     def answer(self, request: Request, route: Route, write_key: str) -> Reply:
         """Answer the browser SDK's settings request, and throw away the metrics it sends about itself."""
         if route.word != "settings":
             return _ACCEPTED
         # With no host of ours the SDK would turn to Segment's own; a host that leads nowhere keeps the data here.
-        host = request.headers.get("host", "")
-        host = host if _HOST.fullmatch(host) else "localhost"
-        secure = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower() == "https"
-        integration = {"apiKey": write_key, "apiHost": f"{host}/v1", "protocol": "https" if secure else "http"}
+        scheme, _, where = (request.base or "http://localhost").partition("://")
+        integration = {"apiKey": write_key, "apiHost": f"{where}/v1", "protocol": scheme}
         return Reply(200, msgspec.json.encode({"integrations": {"Segment.io": integration}}))
 
     def accepted(self, _route: Route) -> Reply:

@@ -22,6 +22,8 @@ _SMALL_BODY = 400_000
 _MANY_COMMAS = 200_000
 _LONGEST_WORD = 512
 _HEAD = 8192
+_LOOKED_AT = 10
+"""Events of a batch that are asked for the visitor's anonymous id: a browser's are all of one visitor."""
 
 _EMPTY_VALUES = (b"", b"null", b"{}")
 
@@ -78,6 +80,19 @@ def open_batch(body: bytes, limits: Limits, *, sent_at: str = "") -> Opened | Re
     first, write_key = _letter(0, bytes(parts.batch[0]), limits)
     letters = [first, *_letters(parts.batch, limits)]
     return Opened(letters, shared, _word(parts.sent_at) or sent_at, _word(parts.write_key) or write_key)
+
+
+def visitor(opened: Opened) -> str:
+    """Return the anonymous id of the first sound event that names one, or what a header says; empty when nobody does."""
+    bodies = [letter.body for letter in opened.letters[:_LOOKED_AT] if not letter.flaw]
+    for body in (*bodies, opened.shared):
+        try:
+            found = as_id(_peek(body).anonymous_id)
+        except (ValueError, RecursionError):
+            continue
+        if found:
+            return found
+    return ""
 
 
 _ANCESTORS = (b"analytics-python", b"analytics-node")

@@ -114,6 +114,8 @@ class _Reader:
         self.fault: Quarantine | None = None
         if envelope.shared:
             self._take_shared(envelope.shared)
+        self.anonymous_id = as_id(self.shared.anonymous_id)
+        self.cookie_id = envelope.facts.anonymous_id or None
 
     def read(self, letter: Letter, position: int) -> Event | Quarantine:
         """Read one letter."""
@@ -143,7 +145,8 @@ class _Reader:
         properties, traits, context, integrations = parts
         shared, envelope = self.shared, self.envelope
         kind = self.kind or self._kind(spec.type)
-        user_id, anonymous_id = as_id(spec.user_id), as_id(spec.anonymous_id) or as_id(shared.anonymous_id)
+        user_id, own_id = as_id(spec.user_id), as_id(spec.anonymous_id) or self.anonymous_id
+        anonymous_id = own_id or self.cookie_id
         previous_id = as_id(spec.previous_id) if spec.previous_id is not None else None
         name, category = _track_name(spec.event) if kind == "track" else _page_name(kind, spec, properties)
         if not user_id and not (previous_id if kind == "alias" else anonymous_id):
@@ -163,7 +166,8 @@ class _Reader:
         if flags or self.flags or message_id is None or original_at is None or letter.replay_of >= 0:
             flags = _flags(self.flags or flags, message_id, said, original_at, letter)
         told = said if type(said) is str else repr(said)
-        kept = _pack((kind, name, user_id, anonymous_id, group_id, previous_id, told))
+        # By what the client said itself: a resend may carry a cookie that the first attempt had not got yet.
+        kept = _pack((kind, name, user_id, own_id, group_id, previous_id, told))
         fingerprint = _hash(properties, _hash(kept))
         seal = (fingerprint if traits == _EMPTY else _hash(traits, fingerprint)) >> 1
         sent_at = times.parse(spec.sent_at) if spec.sent_at else self.sent_at

@@ -13,6 +13,7 @@ from customhouse.model.http import Reply
 
 CLOSE = "Connection: close\r\n"
 KEEP_ALIVE = "Connection: keep-alive\r\n"
+_UNCHANGED = 304
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -30,14 +31,15 @@ def render(reply: Reply, date: str, connection: str, *, head: bool = False) -> b
     """
     Return the reply as it goes over the wire.
 
-    `date` and `connection` are whole header lines or empty. With `head` the body is announced and left out.
+    `date` and `connection` are whole header lines or empty. With `head` the body is announced and left out, as it is
+    in 304, which speaks of a body that the client has.
     """
     body = reply.body
     text = f"{_start(reply.status, reply.content_type)}{len(body)}\r\n{date}{connection}"
     for name, value in reply.headers:
         text += f"{name}: {value}\r\n"
     start = (text + "\r\n").encode("latin-1", "replace")
-    return start if head else start + body
+    return start if head or reply.status == _UNCHANGED else start + body
 
 
 def problem(status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:

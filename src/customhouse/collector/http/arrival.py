@@ -176,9 +176,11 @@ class Arrival:
     def _request(self, body: bytes) -> Request:
         path, query = _targets.get(self._url) or _target(self._url)
         method = self._parser.get_method()
-        commons = self._commons
-        peer = self._peer if commons.proxies is None else commons.proxies.client(self._peer, self._headers)
-        return Request(_METHODS.get(method) or method.decode("latin-1"), path, query, self._headers, body, peer)
+        word = _METHODS.get(method) or method.decode("latin-1")
+        peer, headers, proxies = self._peer, self._headers, self._commons.proxies
+        if proxies is None or not proxies.trust(peer):
+            return Request(word, path, query, headers, body, peer)
+        return Request(word, path, query, headers, body, proxies.client(peer, headers), proxied=True)
 
 
 _targets: dict[bytes, tuple[str, str]] = {}
