@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from customhouse.collector.config import ListenConfig, SourceConfig
 from customhouse.collector.front import cookie, files, prefixes
+from customhouse.console.config import ConsoleConfig
+from customhouse.console.config import problems as console_problems
 from customhouse.destinations.webhook import WebhookConfig
 from customhouse.destinations.webhook import problems as webhook_problems
 from customhouse.model.errors import Misconfigured, Problem
@@ -124,6 +126,20 @@ def _front(data: dict[str, Any], root: Path) -> Iterable[Problem]:
         files.manifest(root / "sdk")
     except Misconfigured as error:
         yield from error.problems
+
+
+def _console(data: dict[str, Any], root: Path) -> Iterable[Problem]:
+    """The window on the house: who may look through it, and from where."""
+    config, _ = decode(ConsoleConfig, data.get("console", {}), "")
+    if config is None:
+        return
+    yield from console_problems(config, f"{FILE}: console")
+    for field, reference in (("password", config.password), ("token", config.token)):
+        try:
+            if reference:
+                resolve(reference, root, f"{FILE}: console.{field}")
+        except Misconfigured as error:
+            yield from error.problems
 
 
 def _mapping(data: dict[str, Any], key: str) -> dict[Any, Any]:

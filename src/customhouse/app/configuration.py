@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from customhouse.alarms.config import AlarmsConfig
 from customhouse.app.checks import check
 from customhouse.app.workspace import CONFIG_FILE, Workspace
 from customhouse.collector.config import LimitsConfig, ListenConfig, SourceConfig
@@ -76,6 +77,9 @@ class Configuration(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     retention: Annotated[RetentionConfig, Meta(description="How long logs are kept.")] = field(
         default_factory=RetentionConfig
     )
+    alarms: Annotated[AlarmsConfig, Meta(description="When the house calls for somebody, and where.")] = field(
+        default_factory=AlarmsConfig
+    )
 
 
 def read(workspace: Workspace, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], Configuration, Plan]:
@@ -121,6 +125,9 @@ def warnings(configuration: Configuration) -> list[Problem]:
     literal = [
         f"sources.{name}.write_key" for name, each in configuration.sources.items() if is_literal(each.write_key)
     ]
+    for field_, reference in (("password", configuration.console.password), ("token", configuration.console.token)):
+        if reference and is_literal(reference):
+            literal.append(f"console.{field_}")
     for name, config in configuration.destinations.items():
         if isinstance(config, WebhookConfig):
             fields = {"secret": config.secret, "write_key": config.write_key}

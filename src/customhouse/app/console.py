@@ -1,48 +1,61 @@
-"""The console process, put together: it reads what the others wrote and shows it."""
+"""The console process, put together: it watches what the others wrote, and shows it."""
 
 import asyncio
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
-from customhouse.app.books import balance_of
 from customhouse.app.lanes import lanes
 from customhouse.app.process import KINDS, Process, announcement
 from customhouse.app.rules import newest
-from customhouse.console.serve import Health, Sources, Standing, serve
-from customhouse.ledger.balance import Balance
-from customhouse.log.embedded import EmbeddedLog
+from customhouse.app.windows.overview import OverviewOf
+from customhouse.app.windows.watcher import Watcher
+from customhouse.app.windows.window import Window
+from customhouse.console.access import Access
+from customhouse.console.application import Health, Probes, application
+from customhouse.console.config import ConsoleConfig
+from customhouse.console.desk import Desk, Page
+from customhouse.console.pages.overview import overview_page
+from customhouse.console.render import Templates
+from customhouse.console.serve import serve
+from customhouse.model.errors import Unavailable
 from customhouse.model.posting import LOGGED
-from customhouse.state.embedded import EmbeddedState
+from customhouse.settings import resolve
 from customhouse.telemetry.measure import read_all
 from customhouse.telemetry.prometheus import Lag, render
 
 _TICK = 0.1
-_KEEP_SECONDS = 1.0
 
 
-class Books:
-    """The balance, struck at most once a second, however many ask."""
+class House:
+    """What the console looks at, and who looks: opened once per process."""
 
-    def __init__(self, process: Process) -> None:
-        """Open logs and states for reading."""
+    def __init__(self, process: Process, config: ConsoleConfig) -> None:
+        """Open everything for reading. Raises Misconfigured when a secret cannot be had, Unavailable."""
         place = process.workspace
-        self._log = EmbeddedLog(place.log)
-        self._pipeline = EmbeddedState(place.state("pipeline"), readonly=True)
-        self._delivery = EmbeddedState(place.state("delivery"), readonly=True)
-        self._struck: Balance | None = None
-        self._at = 0.0
+        self.process = process
+        self.window = Window(place)
+        self.watcher = Watcher(self.window)
+        secrets = {
+            name: resolve(written, place.root, f"customhouse.yaml: console.{name}") if written else None
+            for name, written in (("password", config.password), ("token", config.token))
+        }
+        self.access = Access(place.reference_key(), secrets["password"], secrets["token"])
+        self.desk = Desk(Templates(), self.access)
+        self.desk.report = lambda error: process.logger.failed("console.page_failed", error)
 
-    def balance(self) -> Balance:
-        """Return the trial balance, at most a second old."""
-        if self._struck is None or time.monotonic() - self._at > _KEEP_SECONDS:
-            self._struck, self._at = balance_of(self._log, self._pipeline, self._delivery), time.monotonic()
-        return self._struck
+    def pages(self) -> list[Page]:
+        """Return the pages in the order in which people need them."""
+        return [
+            overview_page(self.desk, OverviewOf(self.watcher)),
+        ]
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._delivery.close()
-        self._pipeline.close()
-        self._log.close()
+        """Keep the history, and let go of the files."""
+        self.desk.close()
+        with self.process.chore("history"):
+            self.watcher.save()
+        self.window.close()
 
 
 def run(process: Process) -> None:
@@ -51,29 +64,43 @@ def run(process: Process) -> None:
 
 
 async def _run(process: Process) -> None:
-    rules, books, stop = newest(process.workspace), Books(process), asyncio.Event()
-    watching = asyncio.create_task(_watch(process, stop))
-    sources = Sources(lambda: _metrics(process, books), lambda: _health(process, books), lambda: _standing(books))
+    rules, stop = newest(process.workspace), asyncio.Event()
+    with _opened(process, rules.configuration.console) as house:
+        watching = asyncio.create_task(_watch(house, stop))
+        probes = Probes(lambda: _metrics(house), lambda: _health(house))
+        config = rules.configuration.console
+        app = application(house.desk, house.pages(), probes, house.access, config.names)
+        try:
+            await serve(config, app, stop, lambda port: process.announce(rules.versions.config, port))
+        finally:
+            watching.cancel()
+
+
+@contextmanager
+def _opened(process: Process, config: ConsoleConfig) -> Iterator[House]:
+    house = House(process, config)
     try:
-        await serve(
-            rules.configuration.console, sources, stop, lambda port: process.announce(rules.versions.config, port)
-        )
+        yield house
     finally:
-        watching.cancel()
-        books.close()
+        house.close()
 
 
-async def _watch(process: Process, stop: asyncio.Event) -> None:
+async def _watch(house: House, stop: asyncio.Event) -> None:
+    """Look at the house now and then, and hear when it is time to go."""
+    process = house.process
     while not process.stop.is_set():
         process.write_meters()
+        if house.watcher.due():
+            with process.chore("watching"):
+                await house.desk.read(house.watcher.look)
         await asyncio.sleep(_TICK)
     stop.set()
 
 
-def _metrics(process: Process, books: Books) -> bytes:
+def _metrics(house: House) -> bytes:
     """Return everything that is measured: processes say their own, events are counted from the books."""
-    struck = books.balance()
-    said = lanes(process.workspace)
+    struck = house.window.balance()
+    said = lanes(house.window.workspace)
     lags = []
     for waiting in struck.waiting:
         if waiting.account == LOGGED:
@@ -81,21 +108,20 @@ def _metrics(process: Process, books: Books) -> bytes:
         else:
             name = waiting.account.removeprefix("owed:")
             lags.append(Lag(waiting.events, destination=name, seconds=said.get(name, {}).get("oldest_seconds")))
-    return render(read_all(process.workspace.run), struck.postings, lags, struck.unaccounted)
+    return render(read_all(house.window.workspace.run), struck.postings, lags, struck.unaccounted)
 
 
-def _health(process: Process, books: Books) -> Health:
+def _health(house: House) -> Health:
     """Say whether every process is there and the books balance."""
     parts: dict[str, str] = {
-        str(kind): "running" if announcement(process.workspace, kind) else "not running" for kind in KINDS
+        str(kind): "running" if announcement(house.window.workspace, kind) else "not running" for kind in KINDS
     }
-    unaccounted = books.balance().unaccounted
-    parts["books"] = "balanced" if unaccounted == 0 else f"{unaccounted} unaccounted"
+    try:
+        unaccounted = house.window.balance().unaccounted
+        parts["books"] = "balanced" if unaccounted == 0 else f"{unaccounted} unaccounted"
+    except Unavailable:
+        unaccounted = -1
+        parts["books"] = "do not answer"
     parts["version"] = version("customhouse")
     well = unaccounted == 0 and all(parts[kind] == "running" for kind in KINDS)
     return Health(ok=well, parts=parts)
-
-
-def _standing(books: Books) -> Standing:
-    struck = books.balance()
-    return Standing(struck.received, struck.in_flight, struck.unaccounted)

@@ -95,7 +95,7 @@ def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement])
     screen.append(f"Customhouse is open for {rules.configuration.name}", style="bold green")
     screen.append(f"  (configuration {version.number}, plan release {version.plan_release})\n\n")
     screen.append(f"  ingest    {door}\n")
-    screen.append(f"  metrics   http://{rules.configuration.console.host}:{said['console'].port}/metrics\n")
+    screen.append(f"  console   http://{rules.configuration.console.host}:{said['console'].port}\n")
     screen.append(
         f"  write key {key}  (source {source})\n\n"
         if literal

@@ -1,0 +1,158 @@
+"""What the Overview says: one sentence, the sources, the destinations, the trial balance, the processes, and charts."""
+
+import time
+
+from customhouse.app.windows.watcher import Watcher, counted
+from customhouse.app.windows.window import Seen
+from customhouse.console.pages.overview import (
+    CHARTS,
+    Account,
+    DestinationLine,
+    Overview,
+    ProcessLine,
+    SourceLine,
+)
+from customhouse.ledger.balance import Balance
+from customhouse.model.posting import LOGGED, RECEIVED
+from customhouse.telemetry.history import Points
+
+_MINUTE = 60.0
+_HOUR = 3600.0
+_TONES = {"delivered": "good", "owed": "wait", "logged": "wait", "quarantined": "bad", "rejected": "bad",
+          "refused": "bad", "expired": "bad", "dropped": "again", "unrouted": "quiet"}  # fmt: skip
+_LANES = {
+    "running": "good",
+    "full": "wait",
+    "paused": "wait",
+    "backing off": "wait",
+    "circuit open": "bad",
+    "parked": "bad",
+}
+
+
+class OverviewOf:
+    """The Overview of a watched house."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        """Show what the watcher saw."""
+        self._watcher = watcher
+
+    def overview(self) -> Overview:
+        """Return what the page shows."""
+        seen = self._watcher.newest()
+        struck = seen.balance
+        with self._watcher.lock:
+            held, since = self._watcher.history.growth(_HOUR, seen.at, "quarantined")
+            rates = self._watcher.history.rates(_MINUTE, seen.at, "received:")
+            gone = self._watcher.history.rates(_MINUTE, seen.at, "delivered:")
+        return Overview(
+            at=round(seen.at * 1e6),
+            received=struck.received,
+            in_flight=struck.in_flight,
+            unaccounted=struck.unaccounted,
+            differences=[
+                f"{d.account}: {d.books:,} in the books, {d.counted:,} counted. {d.meaning}" for d in struck.differences
+            ],
+            quarantined=round(held),
+            quarantined_since=round(since * 1e6),
+            sources=_sources(seen, _mean(rates)),
+            destinations=_destinations(seen, _mean(gone)),
+            accounts=_accounts(struck),
+            processes=_processes(seen),
+        )
+
+    def points(self, chart: str, seconds: float) -> Points:
+        """Return the lines of a chart over the last so many seconds."""
+        self._watcher.newest()
+        kind, prefix = CHARTS[chart].series
+        with self._watcher.lock:
+            history = self._watcher.history
+            return (history.rates if kind == "rates" else history.gauges)(seconds, time.time(), prefix)
+
+
+def _sources(seen: Seen, rates: dict[str, float]) -> list[SourceLine]:
+    came = counted(seen.balance.postings)
+    held: dict[str, int] = {}
+    hours: dict[str, int] = {}
+    for p in seen.balance.postings:
+        if p.moved_to.startswith("quarantined:"):
+            held[p.source] = held.get(p.source, 0) + p.count
+        elif p.moved_to.startswith("refused:"):
+            held.setdefault(p.source, 0)
+        if p.moved_from == RECEIVED:
+            hours[p.source] = max(hours.get(p.source, 0), p.hour)
+    names = sorted({*hours, *held})
+    return [
+        SourceLine(
+            source=name,
+            received=int(came.get(f"received:{name}", 0)),
+            rate=rates.get(name, 0.0),
+            quarantined=held.get(name, 0),
+        )
+        for name in names
+    ]
+
+
+def _destinations(seen: Seen, rates: dict[str, float]) -> list[DestinationLine]:
+    waiting = {each.account: each.events for each in seen.balance.waiting}
+    came = counted(seen.balance.postings)
+    lines = []
+    for name, lane in sorted(seen.lanes.items()):
+        if (
+            f"owed:{name}" not in seen.balance.accounts
+            and f"delivered:{name}" not in seen.balance.accounts
+            and name == "trail"
+        ):
+            continue  # the trail is no destination: nothing is owed to it
+        state, oldest = str(lane.get("state", "unknown")), lane.get("oldest_seconds")
+        lines.append(
+            DestinationLine(
+                destination=name,
+                state=state,
+                tone=_LANES.get(state, "wait"),
+                waiting=waiting.get(f"owed:{name}", 0),
+                oldest=float(oldest) if isinstance(oldest, int | float) else None,
+                rate=rates.get(name, 0.0),
+                delivered=int(came.get(f"delivered:{name}", 0)),
+            )
+        )
+    return lines
+
+
+def _accounts(struck: Balance) -> list[Account]:
+    """Return the trial balance: every account that holds something, and what waits before the pipeline."""
+    logged = sum(each.events for each in struck.waiting if each.account == LOGGED)
+    accounts = {name: count for name, count in struck.accounts.items() if count}
+    if logged:
+        accounts[LOGGED] = accounts.get(LOGGED, 0) + logged
+        accounts[RECEIVED] = accounts.get(RECEIVED, 0) - logged
+    return [
+        Account(name, count, _TONES.get(name.partition(":")[0], "quiet")) for name, count in sorted(accounts.items())
+    ]
+
+
+def _processes(seen: Seen) -> list[ProcessLine]:
+    measured = {snapshot.process: snapshot for snapshot in seen.measured}
+    lines = []
+    for kind, said in seen.processes.items():
+        snapshot = measured.get(kind)
+        lines.append(
+            ProcessLine(
+                process=kind,
+                running=said is not None,
+                config=said.config if said else None,
+                since=round(said.ready_at * 1e6) if said else None,
+                memory=snapshot.vitals.private_bytes if snapshot and said else None,
+                files=snapshot.vitals.open_fds if snapshot and said else None,
+            )
+        )
+    return lines
+
+
+def _mean(points: Points) -> dict[str, float]:
+    """Return the mean of each line over the time shown; what is unknown does not count."""
+    means = {}
+    for name, values in points.lines.items():
+        known = [value for value in values if value is not None]
+        means[name] = sum(known) / len(known) if known else 0.0
+    return means
