@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from customhouse.cli import balance, doctor, look, quarantine, run, sdk, setup
+from customhouse.cli import balance, config, doctor, look, quarantine, run, sdk, setup
 
 app = typer.Typer(
     name="customhouse",
@@ -23,6 +23,7 @@ app.command()(look.sql)
 app.command()(look.trace)
 app.command()(balance.balance)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(config.app, name="config")
 app.add_typer(sdk.app, name="sdk")
 app.command()(doctor.doctor)
 app.command()(doctor.version)

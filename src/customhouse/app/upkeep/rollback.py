@@ -55,25 +55,22 @@ def prospect(workspace: Workspace, number: int) -> Prospect:
     )
 
 
-def obstacles(
-    workspace: Workspace, number: int, overrides: Mapping[str, Any], *, seen: str = "", force: bool = False
-) -> list[Problem]:
+def obstacles(workspace: Workspace, number: int, *, seen: str = "", force: bool = False) -> list[Problem]:
     """
-    Return why a rollback may not be done; empty when it may.
+    Return why the files may not be written back; empty when they may.
 
     `seen` is the hash of the files somebody agreed to replace. Raises Misconfigured when there is no such version.
     """
     found = prospect(workspace, number)
-    version = accepted(workspace, number)
     problems = forbidden(workspace, [*found.write, *found.remove])
     if seen and seen != found.seen:
         hint = "look again with `customhouse config rollback --dry-run`"
         problems.append(Problem("the files on disk", "were changed since you looked", hint))
     if not force:
-        hint = "put them in force with `customhouse reload`, or give them up with --force"
+        hint = "put it in force with `customhouse reload`, or give it up with --force"
         message = "was changed since the version in force was accepted; the change would be lost"
         problems += [Problem(name, message, hint) for name in found.unsaved]
-    return problems + (problems_now(workspace, version, overrides) if version is not None else [])
+    return problems
 
 
 def roll_back(
@@ -85,9 +82,11 @@ def roll_back(
     Only the supervisor, or who holds its lock, may call this. Raises Misconfigured with everything that stands against
     it, and then nothing was written; OSError when the disk refuses, and the next start or reload finishes it.
     """
-    problems = obstacles(workspace, number, overrides, seen=seen, force=force)
+    found, version = prospect(workspace, number), accepted(workspace, number)
+    problems = obstacles(workspace, number, seen=seen, force=force)
+    if version is not None:
+        problems += problems_now(workspace, version, overrides)
     if problems:
         raise Misconfigured(problems)
-    found = prospect(workspace, number)
     put_back(workspace, number)
     return found
