@@ -58,8 +58,11 @@ def list_(root: WorkspaceOption = HERE, as_json_: JsonOption = False) -> None:
     if not listed:
         out.print("there are no SDK files; add one with: customhouse sdk add FILE")
         return
-    rows = [(kept.name, kept.size, when(kept.added_at), _told(kept, configuration)["html"]) for kept in listed]
-    table(("name", "bytes", "added", "for the page"), rows, right=("bytes",))
+    rows = [(kept.name, kept.file, kept.size, when(kept.added_at)) for kept in listed]
+    table(("name", "file", "bytes", "added"), rows, right=("bytes",))
+    out.print("\nthe page loads them with")
+    for kept in listed:
+        out.print(Text(f"  {_told(kept, configuration)['html']}"))
 
 
 @app.command()

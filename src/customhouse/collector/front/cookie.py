@@ -18,7 +18,8 @@ from customhouse.model.http import Request
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DOMAIN = re.compile(r"\.?(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
-_ID = re.compile(r"[\x21-\x7e\u00a1-\uffff]{1,128}")
+_ID = re.compile(r"[\x21-\x7e\u00a1-\ud7ff\ue000-\uffff]{1,128}")
+"""What an id in a cookie may hold: what can be seen, and no half of a character."""
 _LONGEST = 384
 """Characters of an id when it is percent-encoded."""
 _DAY = 86400
@@ -49,8 +50,8 @@ class Cookie:
 
     def kept(self, request: Request, id_: str) -> tuple[tuple[str, str], ...]:
         """Return the header that sets or renews the cookie; nothing for an id that cannot be kept in one."""
-        value = quote(id_, safe="")
-        if len(value) > _LONGEST or not _ID.fullmatch(id_):
+        value = quote(id_, safe="") if _ID.fullmatch(id_) else ""
+        if not value or len(value) > _LONGEST:
             return ()
         return (("Set-Cookie", f"{self._mark}{value}{self._tail}{self._secured(request)}"),)
 
