@@ -15,7 +15,8 @@ from customhouse.app.configuration import read, warnings
 from customhouse.app.process import KINDS, announcement
 from customhouse.app.rules import problems_now
 from customhouse.app.upkeep.written import texts
-from customhouse.app.windows.differences import Difference, Side, as_yaml, difference, masked, summary
+from customhouse.app.windows.differences import Difference, Side, as_yaml, difference, summary
+from customhouse.app.windows.masks import masked
 from customhouse.app.workspace import CONFIG_FILE, Accepted, Workspace, accepted
 from customhouse.model.errors import Misconfigured, Problem
 from customhouse.plan.load import load as load_plan

@@ -6,20 +6,14 @@ changed. Secrets are shown as references; one that stands there itself is masked
 """
 
 import difflib
-import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from customhouse.settings import is_literal
+from customhouse.app.windows.masks import masked
 
-MASK = "••••••"
-ANOTHER = "•••••• (another)"
-_SECRET_NAME = re.compile(r"(^|_)(keys?|secrets?|passwords?|passphrases?|tokens?|credentials?|authorization|cookies?)$")
-_HOLDS_SECRETS = frozenset({"headers"})
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]*(?=@)|(?<=[?&])[^#\s]+")
 _NAMED = 3
 """Changes that a one-line summary names before it counts."""
 
@@ -96,36 +90,11 @@ def summary(found: Difference) -> str:
     return ", ".join(words[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def masked(data: Any, before: Any = None, *, secret: bool = False) -> Any:
-    """
-    Return plain data without the secrets that stand in it themselves.
-
-    With `before`, the data it is compared with, a secret that took another's place is told from one that stayed.
-    """
-    if isinstance(data, dict):
-        others = before if isinstance(before, dict) else {}
-        return {name: masked(each, others.get(name), secret=secret or _secret(name)) for name, each in data.items()}
-    if isinstance(data, list):
-        beside = before if isinstance(before, list) else []
-        return [masked(each, beside[n] if n < len(beside) else None, secret=secret) for n, each in enumerate(data)]
-    if data is None or isinstance(data, bool):
-        return data
-    if secret and (not isinstance(data, str) or is_literal(data)):
-        hidden_before = before is not None and (not isinstance(before, str) or is_literal(before))
-        return ANOTHER if hidden_before and before != data else MASK
-    return _IN_ADDRESS.sub(MASK, data) if isinstance(data, str) and "://" in data else data
-
-
 def as_yaml(data: Any) -> str:
     """Return plain data as people write it."""
     import yaml
 
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _secret(name: object) -> bool:
-    plain = str(name).lower().replace("-", "_")
-    return plain in _HOLDS_SECRETS or _SECRET_NAME.search(plain) is not None
 
 
 def _events(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -142,8 +111,6 @@ _Step = tuple[Literal["added", "removed", "changed"], str, Any, Any]
 
 def _walk(before: Any, after: Any, place: str) -> Iterator[_Step]:
     """Yield what differs, at the highest place at which something is new or gone."""
-    if before == after and type(before) is type(after):
-        return
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys([*before, *after]):
             below = f"{place}.{name}" if place else str(name)
@@ -155,7 +122,7 @@ def _walk(before: Any, after: Any, place: str) -> Iterator[_Step]:
                 yield from _walk(before[name], after[name], below)
     elif isinstance(before, list) and isinstance(after, list):
         yield from _walk_lists(before, after, place)
-    else:
+    elif before != after or type(before) is not type(after):  # true is no 1
         yield "changed", place, before, after
 
 
