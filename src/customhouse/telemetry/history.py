@@ -63,7 +63,7 @@ class History:
         for (step, _), tier in zip(_TIERS, self._tiers, strict=True):
             if tier and at < tier[-1].at:
                 tier.clear()
-            if not tier or at - tier[-1].at >= step * 0.9:
+            if not tier or at // step > tier[-1].at // step:
                 tier.append(sample)
 
     def save(self) -> None:
