@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from customhouse.alarms.config import AlarmsConfig
+from customhouse.alarms.config import problems as alarm_problems
 from customhouse.collector.config import ListenConfig, SourceConfig
 from customhouse.collector.front import cookie, files, prefixes
 from customhouse.console.config import ConsoleConfig
@@ -39,6 +41,7 @@ def check(data: dict[str, Any], root: Path) -> list[Problem]:
         *_destinations(destinations, root),
         *_routes(data.get("routes"), names, [str(name) for name in sources]),
         *_windows(data),
+        *_alarms(data, root),
         *_front(data, root),
     ]
 
@@ -140,6 +143,11 @@ def _console(data: dict[str, Any], root: Path) -> Iterable[Problem]:
                 resolve(reference, root, f"{FILE}: console.{field}")
         except Misconfigured as error:
             yield from error.problems
+
+
+def _alarms(data: dict[str, Any], root: Path) -> Iterable[Problem]:
+    config, _ = decode(AlarmsConfig, data.get("alarms", {}), "")
+    return alarm_problems(config, root, f"{FILE}: alarms") if config else ()
 
 
 def _mapping(data: dict[str, Any], key: str) -> dict[Any, Any]:

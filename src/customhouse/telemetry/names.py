@@ -34,6 +34,7 @@ _ALL = (
     Metric("customhouse_restarts_total", "counter", ("child",), "Processes the supervisor had to start again."),
     Metric("customhouse_attempts_total", "counter", ("destination", "result"), "Requests sent to a destination."),
     Metric("customhouse_lane_parked", "gauge", ("destination",), "1 while a lane waits for somebody to mend it."),
+    Metric("customhouse_alarm", "gauge", ("alarm", "subject"), "1 while an alarm stands, 0 once it has ended."),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
