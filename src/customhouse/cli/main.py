@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from customhouse.cli import balance, config, doctor, look, quarantine, run, sdk, setup
+from customhouse.cli import balance, config, demo, doctor, look, quarantine, run, sdk, setup
 
 app = typer.Typer(
     name="customhouse",
@@ -18,6 +18,7 @@ app.command()(run.run)
 app.command()(setup.init)
 app.command()(setup.check)
 app.command()(setup.reload)
+app.command()(demo.demo)
 app.command()(look.tail)
 app.command()(look.sql)
 app.command()(look.trace)
