@@ -27,6 +27,8 @@ _FIELDS = struct.Struct("<QQQQQQQ")
 _SIZE = _LEAD.size + _FIELDS.size
 _SLOT = 512
 """Slots are a disk sector apart."""
+SLOTS = (0, _SLOT)
+"""Where the two slots begin."""
 
 
 class Mark(NamedTuple):
@@ -67,7 +69,7 @@ class MarkFile:
         """Return the newest whole mark."""
         raw = os.pread(self._fd, _SLOT + _SIZE, 0)
         if raw != self._raw:
-            found = [mark for slot in (0, _SLOT) if (mark := self._unpack(raw[slot : slot + _SIZE])) is not None]
+            found = [mark for slot in SLOTS if (mark := self._unpack(raw[slot : slot + _SIZE])) is not None]
             if found:
                 self._known = max(found)
                 self._raw = raw

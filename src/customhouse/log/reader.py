@@ -81,6 +81,11 @@ class Reader:
             self._list(mark)
             return [(base, self._extent(base, mark)) for base in self._bases]
 
+    def mark(self) -> Mark:
+        """Return how far the partition is durable now. Raises OSError."""
+        with self._guard:
+            return self._mark()
+
     def close(self) -> None:
         """Let go of all files."""
         with self._guard:

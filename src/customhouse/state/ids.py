@@ -24,7 +24,7 @@ from customhouse.state.identries import NOBODY, Days, Entries, Words, strongest
 from customhouse.state.idtable import LARGEST, Damaged, Places, Table, tags
 
 CHECKPOINT = "checkpoint.json"
-_FORMAT = 1
+FORMAT = 1
 _FIRST = 17
 _GROWTH = 2
 """Bits by which each table of a day is larger than the one before: a day has few, and the last is not mostly empty."""
@@ -252,8 +252,8 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
         known = msgspec.json.decode(text, type=_Format).format
     except (FileNotFoundError, msgspec.MsgspecError) as error:
         raise Damaged(f"{path.name} is missing or unreadable") from error
-    if known > _FORMAT:
-        raise Broken(f"{path.name} of the id index has format {known}; this release knows {_FORMAT}")
+    if known > FORMAT:
+        raise Broken(f"{path.name} of the id index has format {known}; this release knows {FORMAT}")
     try:
         return msgspec.json.decode(text, type=_Checkpoint)
     except msgspec.MsgspecError as error:
