@@ -17,7 +17,7 @@ help: ## say what each verb does
 	@touch $@
 
 run: .venv/ok ## serve the example shop on 127.0.0.1:8080 (CUSTOMHOUSE_PORT, CUSTOMHOUSE_DATA … change that)
-	@$(BIN)/customhouse run --workspace $${CUSTOMHOUSE_WORKSPACE:-examples/shop}
+	@$(BIN)/customhouse run --open --workspace $${CUSTOMHOUSE_WORKSPACE:-examples/shop}
 
 test: .venv/ok ## unit, golden, contract and law tests
 	@$(BIN)/python -m pytest

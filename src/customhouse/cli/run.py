@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import sys
+import webbrowser
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,8 @@ from customhouse.telemetry.logs import Level, adopt_stdlib, open_log
 from customhouse.telemetry.measure import Meter
 from customhouse.testing.faults import from_environment
 
+_SCREENS = {"DISPLAY", "WAYLAND_DISPLAY"}
+"""Environment variables that say that somebody sits in front of this machine."""
 LOG_LEVEL = "CUSTOMHOUSE_LOG_LEVEL"
 LogLevel = Annotated[str, typer.Option("--log-level", envvar=LOG_LEVEL, help="debug, info, warning or error.")]
 
@@ -40,6 +43,10 @@ def run(
     console_port: Annotated[
         int | None, typer.Option("--console-port", envvar="CUSTOMHOUSE_CONSOLE_PORT", help="Port of the console.")
     ] = None,
+    open_: Annotated[
+        bool,
+        typer.Option("--open", envvar="CUSTOMHOUSE_OPEN", help="Open the console in the browser, if there is one."),
+    ] = False,
     log_level: LogLevel = "warning",
 ) -> None:
     """Run the whole house: door, pipeline, delivery and console, until Ctrl-C or SIGTERM.
@@ -51,7 +58,7 @@ def run(
         os.environ[LOG_LEVEL] = log_level  # the processes inherit it
         logger = open_log("supervisor", level=_level(log_level))
         supervisor = Supervisor(place, overrides(host, port, console_port), logger)
-        supervisor.run(lambda version, said: _welcome(place, version, said))
+        supervisor.run(lambda version, said: _welcome(place, version, said, open_=open_))
 
 
 def process(kind: Kind, root: WorkspaceOption = HERE, data: DataOption = "", log_level: LogLevel = "warning") -> None:
@@ -83,9 +90,12 @@ def _level(word: str) -> Level:
     return next((level for level in get_args(Level) if level == word), "warning")
 
 
-def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement]) -> None:
-    """Say that the house is open, and how to send the first event."""
+def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement], *, open_: bool) -> None:
+    """Say that the house is open, and how to send the first event; show the console, if wanted and if there is a screen."""
     rules = newest(place)
+    console = f"http://{rules.configuration.console.host}:{said['console'].port}"
+    if open_ and sys.stdout.isatty() and (sys.platform == "darwin" or _SCREENS & set(os.environ)):
+        webbrowser.open(f"{console}/live")
     host = rules.configuration.listen.host
     door = f"http://{host}:{said['collector'].port}"
     source, config = next(iter(rules.configuration.sources.items()))
@@ -95,7 +105,7 @@ def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement])
     screen.append(f"Customhouse is open for {rules.configuration.name}", style="bold green")
     screen.append(f"  (configuration {version.number}, plan release {version.plan_release})\n\n")
     screen.append(f"  ingest    {door}\n")
-    screen.append(f"  console   http://{rules.configuration.console.host}:{said['console'].port}\n")
+    screen.append(f"  console   {console}\n")
     screen.append(
         f"  write key {key}  (source {source})\n\n"
         if literal

@@ -45,6 +45,7 @@ class Templates:
             "number": number,
             "decimal": decimal,
             "when": when,
+            "clock": clock_tag,
             "time": time_tag,
             "ago": ago_tag,
             "size": size,
@@ -111,6 +112,13 @@ def time_tag(us: int | None) -> Markup:
     if us is None:
         return Markup("–")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(_machine(us), when(us), when(us))
+
+
+def clock_tag(us: int) -> Markup:
+    """Return the time of day, for sentences; the exact time stands in the markup."""
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        _machine(us), when(us), _utc(us).strftime("%H:%M UTC")
+    )
 
 
 def ago_tag(us: int | None) -> Markup:

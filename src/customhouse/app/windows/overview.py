@@ -2,6 +2,7 @@
 
 import time
 
+from customhouse.app.checks import RESERVED
 from customhouse.app.windows.watcher import Watcher, counted
 from customhouse.app.windows.window import Seen
 from customhouse.console.pages.overview import (
@@ -67,27 +68,24 @@ class OverviewOf:
         kind, prefix = CHARTS[chart].series
         with self._watcher.lock:
             history = self._watcher.history
-            return (history.rates if kind == "rates" else history.gauges)(seconds, time.time(), prefix)
+            points = (history.rates if kind == "rates" else history.gauges)(seconds, time.time(), prefix)
+        lines = {name: line for name, line in points.lines.items() if name not in RESERVED}
+        return Points(points.times, lines)
 
 
 def _sources(seen: Seen, rates: dict[str, float]) -> list[SourceLine]:
     came = counted(seen.balance.postings)
     held: dict[str, int] = {}
-    hours: dict[str, int] = {}
     for p in seen.balance.postings:
-        if p.moved_to.startswith("quarantined:"):
-            held[p.source] = held.get(p.source, 0) + p.count
-        elif p.moved_to.startswith("refused:"):
-            held.setdefault(p.source, 0)
-        if p.moved_from == RECEIVED:
-            hours[p.source] = max(hours.get(p.source, 0), p.hour)
-    names = sorted({*hours, *held})
+        quarantined = p.moved_to.startswith("quarantined:")
+        held[p.source] = held.get(p.source, 0) + (p.count if quarantined else 0)
+    names = sorted(held)
     return [
         SourceLine(
             source=name,
             received=int(came.get(f"received:{name}", 0)),
             rate=rates.get(name, 0.0),
-            quarantined=held.get(name, 0),
+            quarantined=held[name],
         )
         for name in names
     ]
@@ -98,12 +96,8 @@ def _destinations(seen: Seen, rates: dict[str, float]) -> list[DestinationLine]:
     came = counted(seen.balance.postings)
     lines = []
     for name, lane in sorted(seen.lanes.items()):
-        if (
-            f"owed:{name}" not in seen.balance.accounts
-            and f"delivered:{name}" not in seen.balance.accounts
-            and name == "trail"
-        ):
-            continue  # the trail is no destination: nothing is owed to it
+        if name in RESERVED:
+            continue  # the house's own lane: nothing is owed to it
         state, oldest = str(lane.get("state", "unknown")), lane.get("oldest_seconds")
         lines.append(
             DestinationLine(

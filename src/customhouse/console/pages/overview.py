@@ -1,5 +1,6 @@
 """Overview: is everything arriving? One sentence, then throughput, lag and the trial balance."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
@@ -19,7 +20,9 @@ RANGES: Mapping[str, tuple[str, float]] = {
     "24h": ("24 h", 86_400.0),
     "7d": ("7 d", 604_800.0),
 }
-_USUAL = "1h"
+_USUAL = "15m"
+_NEARLY_AN_HOUR = 3_590_000_000
+"""Microseconds."""
 _SHOWN_ROWS = 30
 """Rows of a chart's own table on the page; `.csv` has them all."""
 
@@ -35,7 +38,7 @@ class Chart(Struct, frozen=True):
 CHARTS: Mapping[str, Chart] = {
     "throughput": Chart("Events received, by source", "events/s", ("rates", "received:")),
     "acknowledgement": Chart("Made durable at the door within", "ms", ("gauges", "ack:")),
-    "lag": Chart("Events waiting, by destination", "events", ("gauges", "lag:")),
+    "lag": Chart("Events waiting, by station", "events", ("gauges", "lag:")),
     "delivered": Chart("Events delivered, by destination", "events/s", ("rates", "delivered:")),
 }
 
@@ -90,10 +93,16 @@ class Overview(Struct, frozen=True, kw_only=True):
     differences: list[str]
     quarantined: int
     quarantined_since: int
+    """Since when it is known how many were quarantined: an hour at most."""
     sources: list[SourceLine]
     destinations: list[DestinationLine]
     accounts: list[Account]
     processes: list[ProcessLine]
+
+    @property
+    def whole_hour(self) -> bool:
+        """Tell whether the number of quarantined events is that of a whole hour."""
+        return self.at - self.quarantined_since > _NEARLY_AN_HOUR
 
 
 class Points(Protocol):
@@ -136,7 +145,14 @@ def overview_page(desk: Desk, source: OverviewSource) -> Page:
     async def chart_json(request: Request) -> Response:
         name, seconds = _chart(request), RANGES[_range(request)][1]
         points = await desk.read(source.points, name, seconds)
-        body = {"unit": CHARTS[name].unit, "times": points.times, "lines": points.lines}
+        now = time.time()
+        body = {
+            "unit": CHARTS[name].unit,
+            "from": now - seconds,
+            "to": now,
+            "times": points.times,
+            "lines": points.lines,
+        }
         return Response(msgspec.json.encode(body), media_type="application/json")
 
     async def chart_csv(request: Request) -> Response:
@@ -190,7 +206,7 @@ def _tables(state: Overview) -> dict[str, Table]:
                 Column("waiting", "waiting", "number"),
                 Column("oldest", "oldest, s", "decimal", wide=True),
                 Column("rate", "events/s", "decimal"),
-                Column("delivered", "delivered", "number"),
+                Column("delivered", "delivered", "number", wide=True),
             ),
             rows=[
                 {
@@ -204,7 +220,7 @@ def _tables(state: Overview) -> dict[str, Table]:
         "accounts": Table(
             caption="Trial balance", path="/overview/accounts", empty="the books are empty",
             columns=(Column("account", "account", "mono"), Column("events", "events", "number")),
-            rows=[_account(line) for line in state.accounts],
+            rows=[*(_account(line) for line in state.accounts), *_sum(state.accounts)],
         ),
         "processes": Table(
             caption="Processes", path="/overview/processes",
@@ -238,6 +254,11 @@ def _account(line: Account) -> dict[str, Any]:
     }
     row = {**msgspec.structs.asdict(line), "tones": {}}
     return row | ({"href": where[kind]} if kind in where else {})
+
+
+def _sum(accounts: list[Account]) -> list[dict[str, Any]]:
+    """Return the last line of a trial balance: what came in is negative, so everything together is 0."""
+    return [{"account": "sum", "events": sum(line.events for line in accounts), "sum": True}] if accounts else []
 
 
 def _chart_table(name: str, chart: Chart, points: Points, shown: str, most: int) -> Table:

@@ -24,14 +24,28 @@ function label(figure, names, lines) {
   }));
 }
 
+const two = (number) => String(number).padStart(2, "0");
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** Say a moment on the axis, in UTC: seconds only where they matter, the day where it begins. */
+function moment(seconds, step) {
+  const at = new Date(seconds * 1000);
+  if (step >= 86400 || (at.getUTCHours() === 0 && at.getUTCMinutes() === 0 && at.getUTCSeconds() === 0)) {
+    return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}`;
+  }
+  const clock = `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
+  return step < 60 ? `${clock}:${two(at.getUTCSeconds())}` : clock;
+}
+
 function options(figure, names) {
   const soft = style("--soft"), line = style("--line");
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
     width: figure.querySelector(".plot").clientWidth, height: 160,
     legend: { show: false }, cursor: { y: false, points: { size: 5 } },
-    scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [{ ...axis, space: 64 }, { ...axis, size: 48, values: (_plot, ticks) => ticks.map(short) }],
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    scales: { x: { range: () => figure.span }, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    axes: [{ ...axis, size: 28, space: 72, values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => moment(tick, step)) }, { ...axis, size: 48, values: (_plot, ticks) => ticks.map(short) }],
     series: [{}, ...names.map((_, at) => ({ stroke: style(COLOURS[at]), width: 1.25, points: { show: false } }))],
   };
 }
@@ -39,7 +53,8 @@ function options(figure, names) {
 async function draw(figure) {
   const answer = await fetch(figure.dataset.chart, { headers: { accept: "application/json" } });
   if (!answer.ok) return;
-  const { times, lines } = await answer.json();
+  const { from, to, times, lines } = await answer.json();
+  figure.span = [from, to];
   const names = Object.keys(lines).slice(0, LINES);
   label(figure, names, lines);
   const data = [times, ...names.map((name) => lines[name])];
