@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check integration chaos bench docs lock clean
+.PHONY: help run test check integration chaos bench soak docs lock clean
 
 help: ## say what each verb does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ chaos: .venv/ok ## kill, fill, stall and lie for four minutes; an outside oracle
 
 bench: .venv/ok ## figures against bench/budget.toml (BENCH_ARGS="--json" …)
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+soak: .venv/ok ## steady load, watched: memory, handles, disk, books (SOAK_MINUTES=30, SOAK_RATE; figures go to .soak/)
+	@$(BIN)/python -m bench.soak --minutes $${SOAK_MINUTES:-5} --rate $${SOAK_RATE:-500}
 
 docs: .venv/ok ## write the generated reference pages
 	@$(BIN)/python tools/reference.py

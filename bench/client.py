@@ -23,6 +23,7 @@ import uvloop
 from bench import load
 from bench.units import quantile
 
+_STAMPS = 50
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 
 
@@ -124,7 +125,8 @@ async def as_fast_as_possible(options: argparse.Namespace) -> dict[str, Any]:
 
 async def steadily(options: argparse.Namespace) -> dict[str, Any]:
     """Send a batch at every beat, whatever the answers; note when each id was acknowledged."""
-    stamp, taken = load.Stamp(load.events(options.size), 99), list[float]()
+    stamps = [load.Stamp(load.events(options.size, nth), options.seed * _STAMPS + nth) for nth in range(_STAMPS)]
+    taken = list[float]()
     acks: list[tuple[str, float]] = []
     await _go()
     loop, began, tasks = asyncio.get_running_loop(), time.perf_counter(), set[asyncio.Task[None]]()
@@ -146,6 +148,7 @@ async def steadily(options: argparse.Namespace) -> dict[str, Any]:
     for beat in range(int(options.seconds * options.rate / options.size)):
         due = began + beat * options.size / options.rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        stamp = stamps[beat % _STAMPS]
         task = loop.create_task(send(stamp.press(), stamp.latest(), due))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -171,7 +174,7 @@ async def _call(
 
 
 def _milliseconds(taken: list[float]) -> dict[str, float]:
-    return {"p50_ms": quantile(taken, 0.5) * 1000, "p99_ms": quantile(taken, 0.99) * 1000}
+    return {"p50_ms": quantile(taken, 0.5) * 1000, "p99_ms": quantile(taken, 0.99) * 1000, "most_ms": max(taken) * 1000}
 
 
 def main() -> None:
@@ -184,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--events", type=int, default=0, help="so many, all different")
     parser.add_argument("--rate", type=float, default=0.0, help="events per second, sent steadily")
+    parser.add_argument("--seed", type=int, default=99, help="keeps the ids of several clients apart (with --rate)")
     parser.add_argument("--acks", help="file for the time of each acknowledgement")
     options = parser.parse_args()
     said = uvloop.run(steadily(options) if options.rate else as_fast_as_possible(options))

@@ -18,7 +18,7 @@ from customhouse.app.process import KINDS, announcement
 from customhouse.app.rules import take_in
 from customhouse.app.workspace import Workspace
 from customhouse.log.embedded import EmbeddedLog
-from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC
+from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC, decode_owed
 from customhouse.tables.commits import Commits
 
 _MAIN = (sys.executable, "-m", "customhouse.cli.main")
@@ -86,9 +86,9 @@ def opened(place: Workspace) -> Iterator["House"]:
     supervisor = subprocess.Popen([*_MAIN, "run", *said], stdout=subprocess.DEVNULL)
     try:
         within(60, lambda: all(announcement(place, kind) for kind in KINDS), "the house is open")
-        found = {kind: announcement(place, kind) for kind in KINDS}
-        pids = {str(kind): said.pid for kind, said in found.items() if said}
-        yield House(place, {"supervisor": supervisor.pid, **pids})
+        house = House(place, {"supervisor": supervisor.pid})
+        house.pids |= house.announced()
+        yield house
     finally:
         supervisor.send_signal(signal.SIGTERM)
         supervisor.wait(90)
@@ -124,6 +124,16 @@ class House:
         last = self._log.last(OWED_TOPIC, 0)
         reached = [self._upto(table) for table in ("events", "trail")]
         return last is not None and min(reached) >= last.last
+
+    def judged(self) -> int:
+        """Return how many of the received events the pipeline has judged, as its newest frame says."""
+        last = self._log.last(OWED_TOPIC, 0)
+        return decode_owed(last.body).total if last else 0
+
+    def announced(self) -> dict[str, int]:
+        """Return the process id that runs now, by kind."""
+        found = {kind: announcement(self.place, kind) for kind in KINDS}
+        return {str(kind): said.pid for kind, said in found.items() if said}
 
     def owed(self) -> int:
         """Return how many copies the pipeline has written down as owed."""

@@ -1,9 +1,17 @@
-"""The peer of the door: uvicorn with a bare ASGI handler that reads the body and says yes. No auth, no decode, no disk."""
+"""
+The peer of the door: uvicorn with a bare ASGI handler that reads the body and says yes. No auth, no decode, no disk.
+
+    python -m bench.peer [N]    as a destination: every Nth request is answered 503
+"""
 
 import socket
 import sys
+from itertools import count
 
 import uvicorn
+
+_EVERY = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+_numbers = count(1)
 
 
 async def handler(scope, receive, send):
@@ -13,7 +21,8 @@ async def handler(scope, receive, send):
     while (await receive()).get("more_body"):
         pass
     headers = [(b"content-type", b"application/json"), (b"content-length", b"16")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    status = 503 if _EVERY and next(_numbers) % _EVERY == 0 else 200
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b'{"success":true}'})
 
 
