@@ -28,38 +28,47 @@ _FASTEST = 100_000.0
 _SPEAK = {"mixed": ("segment", "rudderstack"), "segment": ("segment",), "rudderstack": ("rudderstack",)}
 
 
+Rate = Annotated[float, typer.Option("--rate", help="Events per second.")]
+For = Annotated[str, typer.Option("--for", help="How long: 60s, 10m, 2h; 0 until Ctrl-C.")]
+Events = Annotated[int, typer.Option("--events", min=0, help="How many events, instead of how long.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed brings the same customers.")]
+Faults = Annotated[str, typer.Option("--faults", help="Mistakes on purpose: none, some, many, or a share from 0 to 1.")]
+SingleMistakes = Annotated[
+    list[str] | None,
+    typer.Option("--mistake", metavar="NAME=SHARE", help="Share of one kind of mistake; may be repeated."),
+]
+History = Annotated[str, typer.Option("--history", help="Spread the events over the past, such as 7d, instead of now.")]
+Speak = Annotated[str, typer.Option("--speak", help="Whose SDKs: mixed, segment or rudderstack.")]
+Url = Annotated[str, typer.Option("--url", help="Another door than that of the workspace's running house.")]
+WriteKey = Annotated[
+    str,
+    typer.Option(
+        "--write-key",
+        envvar="CUSTOMHOUSE_WRITE_KEY",
+        help="The other door's write key: env:NAME, file:PATH or the key itself.",
+    ),
+]
+Source = Annotated[str, typer.Option("--source", help="Send as this source of the workspace; else as its first.")]
+Receipts = Annotated[
+    Path | None, typer.Option("--receipts", help="Write receipt and message ids of every request into this file.")
+]
+
+
 def demo(
     root: WorkspaceOption = HERE,
     data: DataOption = "",
-    rate: Annotated[float, typer.Option("--rate", help="Events per second.")] = 50.0,
-    for_: Annotated[str, typer.Option("--for", help="How long: 60s, 10m, 2h; 0 until Ctrl-C.")] = "60s",
-    events: Annotated[int, typer.Option("--events", min=0, help="How many events, instead of how long.")] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed brings the same customers.")] = 1,
-    faults: Annotated[
-        str, typer.Option("--faults", help="Mistakes on purpose: none, some, many, or a share from 0 to 1.")
-    ] = "some",
-    mistake: Annotated[
-        list[str] | None,
-        typer.Option("--mistake", metavar="NAME=SHARE", help="Share of one kind of mistake; may be repeated."),
-    ] = None,
-    history: Annotated[
-        str, typer.Option("--history", help="Spread the events over the past, such as 7d, instead of now.")
-    ] = "",
-    speak: Annotated[str, typer.Option("--speak", help="mixed, segment or rudderstack.")] = "mixed",
-    url: Annotated[str, typer.Option("--url", help="Another door than that of the workspace's running house.")] = "",
-    write_key: Annotated[
-        str,
-        typer.Option(
-            "--write-key",
-            envvar="CUSTOMHOUSE_WRITE_KEY",
-            help="Its write key: env:NAME, file:PATH or the key itself.",
-            show_envvar=True,
-        ),
-    ] = "",
-    source: Annotated[str, typer.Option("--source", help="Send as this source of the workspace; else the first.")] = "",
-    receipts: Annotated[
-        Path | None, typer.Option("--receipts", help="Write a line with receipt and message ids per request.")
-    ] = None,
+    rate: Rate = 50.0,
+    for_: For = "60s",
+    events: Events = 0,
+    seed: Seed = 1,
+    faults: Faults = "some",
+    mistake: SingleMistakes = None,
+    history: History = "",
+    speak: Speak = "mixed",
+    url: Url = "",
+    write_key: WriteKey = "",
+    source: Source = "",
+    receipts: Receipts = None,
     as_json_: JsonOption = False,
 ) -> None:
     """Send the traffic of a made-up shop through the real door: people, sessions, campaigns, consent, and mistakes.
@@ -170,7 +179,7 @@ def _run(place: Place, wishes: Wishes, look: Callable[[Tally, int], None], recei
 @contextmanager
 def _progress() -> Iterator[Callable[[Tally, int], None]]:
     """Show the run as it goes on standard error, where that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn(), TextColumn("{task.fields[said]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(16), TimeElapsedColumn(), TextColumn("{task.fields[said]}"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("sending", total=None, said="")
 
@@ -182,12 +191,14 @@ def _progress() -> Iterator[Callable[[Tally, int], None]]:
 
 
 def _line(tally: Tally, seconds: float) -> str:
+    """Return the run so far in one line that fits beside a bar; what went wrong stands first, and only if there is some."""
     p50, p99 = (tally.times.quantile(share) * 1000 for share in (0.5, 0.99))
     rate = tally.acknowledged / seconds if seconds else 0.0
-    return (
-        f"{tally.acknowledged:,} acknowledged · {rate:,.0f}/s · p50 {p50:.1f} ms · p99 {p99:.1f} ms · "
-        f"{sum(tally.refused.values()):,} refused · {tally.retries:,} retries"
-    )
+    refused = sum(tally.refused.values())
+    parts = [f"{refused:,} refused"] if refused else []
+    parts += [f"{tally.retries:,} retries"] if tally.retries else []
+    parts += [f"{tally.acknowledged:,} acknowledged", f"{rate:,.0f}/s", f"p50 {p50:.1f} ms", f"p99 {p99:.1f} ms"]
+    return " · ".join(parts)
 
 
 # The report.
@@ -199,17 +210,18 @@ def _tell(report: Report, place: Place, there: str) -> None:
     rows += [(f"refused: {reason}", count) for reason, count in report.refused.items()]
     rows += [("given up", report.given_up)] if report.given_up else []
     rows += [("requests", report.requests), ("retries", report.retries)]
-    said = report.milliseconds
-    times = " · ".join(f"{name} {said[name]:,.1f}" for name in ("p50", "p90", "p99", "max"))
     lines = [(name, shown(count)) for name, count in rows]
-    lines += [("seconds", f"{report.seconds:,.1f}"), ("events per second", f"{report.per_second:,.1f}")]
-    table(["what became of it", "events"], [*lines, ("acknowledged within, ms", times)], title=f"Sent to {report.url}")
-    out.print()
-    table(["kind of event", "acknowledged"], list(report.kinds.items()), right=["acknowledged"])
+    lines += [("seconds", f"{report.seconds:,.1f}"), ("acknowledged per second", f"{report.per_second:,.1f}")]
+    if report.acknowledged:
+        lines += [(f"acknowledged within, {name}", f"{ms:,.1f} ms") for name, ms in report.milliseconds.items()]
+    table(["what became of it", "events"], lines, title=f"Sent to {report.url}", right=["events"])
+    if report.kinds:
+        out.print()
+        table(["kind of event", "acknowledged"], list(report.kinds.items()), right=["acknowledged"])
     if report.mistakes:
         out.print()
         made = [(each.name, each.acknowledged, each.meaning, each.becomes) for each in report.mistakes]
-        columns = ["mistake on purpose", "events", "what it is", "what becomes of it under the shop's plan"]
+        columns = ["mistake on purpose", "events", "what it is", "what becomes of it"]
         table(columns, made, right=["events"])
     out.print()
     if report.refused.get("unknown_write_key") or report.refused.get("missing_write_key"):

@@ -84,12 +84,16 @@ async def conduct(
             await client.reach()
             began = time.monotonic()
             run = _Run(wishes, client, stop)
-            watching = asyncio.create_task(_watch(tally, run.pace.total, look))
+            beside = [
+                asyncio.create_task(_watch(tally, run.pace.total, look)),
+                asyncio.create_task(_close(client, stop)),
+            ]
             try:
                 await run.send(began)
-                await _heard_out(client, stop)
+                await client.drain()
             finally:
-                watching.cancel()
+                for task in beside:
+                    task.cancel()
             seconds = time.monotonic() - began
     look(tally, run.pace.total)
     return tally.report(target.url, seconds)
@@ -134,17 +138,11 @@ class _Run:
             await self._client.submit(packet.again())
 
 
-async def _heard_out(client: Client, stop: asyncio.Event) -> None:
-    """Wait for the answers that are missing; after Ctrl-C, for a while only."""
-    drained = asyncio.create_task(client.drain())
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({drained, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not drained.done():
-        await asyncio.wait({drained}, timeout=_GRACE)
-        client.hurry()
-        await asyncio.wait({drained}, timeout=_GRACE)
-    for task in (drained, stopped):
-        task.cancel()
+async def _close(client: Client, stop: asyncio.Event) -> None:
+    """After Ctrl-C, hear out what is under way for a while, and then wait for no further try."""
+    await stop.wait()
+    await asyncio.sleep(_GRACE)
+    client.hurry()
 
 
 async def _watch(tally: Tally, total: int, look: Callable[[Tally, int], None]) -> None:

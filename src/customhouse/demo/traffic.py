@@ -19,6 +19,8 @@ from customhouse.demo.visits import EVENTS_PER_VISIT, Step, Visit, World
 
 _SECOND = 1_000_000
 _DAY = 86_400.0
+_EVENING = 19 * 3600.0
+"""When the shop is busiest, in seconds of the day in UTC."""
 _LIVE_GAP = 17.0
 """Seconds from one visit to the next, before they are compressed: so that about sixty people are in the shop."""
 
@@ -117,6 +119,7 @@ def _gap(rng: random.Random, timing: Timing, now: float) -> float:
     if not timing.history:
         return rng.expovariate(1 / _LIVE_GAP)
     usual = 0.97 * timing.history * EVENTS_PER_VISIT / max(1, timing.count)
-    # By night a third of the usual, by day the more; `start` is taken for noon.
-    busy = 1 + 0.65 * math.cos(2 * math.pi * (now - timing.history) / _DAY)
+    # By night a third of the usual, in the evening the more.
+    clock = timing.start / _SECOND - timing.history + now
+    busy = 1 + 0.65 * math.cos(2 * math.pi * (clock - _EVENING) / _DAY)
     return rng.expovariate(1 / usual) / busy
