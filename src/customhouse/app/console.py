@@ -8,6 +8,7 @@ from importlib.metadata import version
 from customhouse.app.lanes import lanes
 from customhouse.app.process import KINDS, Process, announcement
 from customhouse.app.rules import newest
+from customhouse.app.windows.alarms import AlarmWatch
 from customhouse.app.windows.overview import OverviewOf
 from customhouse.app.windows.watcher import Watcher
 from customhouse.app.windows.window import Window
@@ -42,6 +43,8 @@ class House:
         }
         self.access = Access(place.reference_key(), secrets["password"], secrets["token"])
         self.desk = Desk(Templates(), self.access)
+        self.alarms = AlarmWatch(process, lambda: self.desk.read(self.window.seen))
+        self.desk.strip = self.alarms.strip
         self.desk.report = lambda error: process.logger.failed("console.page_failed", error)
 
     def pages(self) -> list[Page]:
@@ -67,6 +70,7 @@ async def _run(process: Process) -> None:
     rules, stop = newest(process.workspace), asyncio.Event()
     with _opened(process, rules.configuration.console) as house:
         watching = asyncio.create_task(_watch(house, stop))
+        alarms = asyncio.create_task(house.alarms.run())
         probes = Probes(lambda: _metrics(house), lambda: _health(house))
         config = rules.configuration.console
         app = application(house.desk, house.pages(), probes, house.access, config.names)
@@ -74,6 +78,8 @@ async def _run(process: Process) -> None:
             await serve(config, app, stop, lambda port: process.announce(rules.versions.config, port))
         finally:
             watching.cancel()
+            alarms.cancel()
+            await asyncio.gather(alarms, return_exceptions=True)
 
 
 @contextmanager

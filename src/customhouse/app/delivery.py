@@ -172,6 +172,9 @@ async def _perform(delivery: Delivery, job: Job) -> Answer:
         return await _hold(delivery, job)
     if job.verb not in ("replay", "discard"):
         return Answer(ok=False, message=f"the delivery knows no job {job.verb}")
+    if job.verb == "replay" and isinstance(said.get("lane"), str):  # everything one destination refused
+        count = await delivery.replay(said["lane"], None, _now())
+        return Answer(ok=True, message=f"{count} done", details={"done": count})
     by_lane: dict[str, list[bytes]] = {}
     for text, lane in zip(said.get("ids", []), said.get("lanes", []), strict=True):
         by_lane.setdefault(lane, []).append(bytes.fromhex(text))

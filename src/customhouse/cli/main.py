@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from customhouse.cli import balance, config, demo, doctor, look, quarantine, run, sdk, setup
+from customhouse.cli import alarms, balance, config, demo, destinations, doctor, look, quarantine, run, sdk, setup
 
 app = typer.Typer(
     name="customhouse",
@@ -24,6 +24,8 @@ app.command()(look.sql)
 app.command()(look.trace)
 app.command()(balance.balance)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(destinations.app, name="destinations")
+app.add_typer(alarms.app, name="alarms")
 app.add_typer(config.app, name="config")
 app.add_typer(sdk.app, name="sdk")
 app.command()(doctor.doctor)

@@ -56,7 +56,7 @@ class AlarmWatch:
         posting = asyncio.create_task(self._post.run(), name="alarm post")
         try:
             while True:
-                rest = await self._round()
+                rest = await self._safely()
                 await asyncio.sleep(rest)
         finally:
             posting.cancel()
@@ -74,6 +74,14 @@ class AlarmWatch:
     def strip(self) -> Sequence[StripLine]:
         """Return what stands above every page."""
         return [StripLine(f"{alarm.subject}: {alarm.told}", _TONES[alarm.severity]) for alarm in self.standing()]
+
+    async def _safely(self) -> float:
+        """Look once, whatever comes of it: a watch that ends because of a mistake would say that all is well."""
+        try:
+            return await self._round()
+        except Exception as error:  # noqa: BLE001  # told in the log with its place; the next look may succeed
+            self._process.logger.failed("alarms.failed", error)
+            return self._state.every_seconds
 
     async def _round(self) -> float:
         """Look once; return the seconds to the next look."""
