@@ -19,6 +19,8 @@ _IDLE_SECONDS = 5.0
 _BUSY_SECONDS = 1.0
 _ATTENTION_SECONDS = 30.0
 _SAVE_SECONDS = 60.0
+_SHARE = 20
+"""Looking takes at most one part in so many of the time: years of books are looked at less often."""
 _COMMIT = "customhouse_commit_duration_seconds"
 
 
@@ -34,20 +36,21 @@ class Watcher:
         self._attention = 0.0
         self._next_save = time.monotonic() + _SAVE_SECONDS
         self._commits: list[int] = []
+        self._took = 0.0
 
     def due(self) -> bool:
         """Tell whether it is time to look again."""
         if self._seen is None:
             return True
-        looked_at = time.monotonic() - self._attention < _ATTENTION_SECONDS
-        return (
-            time.time() - self._seen.at >= (_BUSY_SECONDS if looked_at else _IDLE_SECONDS)
-            or time.time() < self._seen.at
-        )
+        wanted = _BUSY_SECONDS if time.monotonic() - self._attention < _ATTENTION_SECONDS else _IDLE_SECONDS
+        passed = time.time() - self._seen.at
+        return passed < 0 or passed >= max(wanted, self._took * _SHARE)
 
     def look(self) -> Seen:
         """Read the house and note what charts need. Raises Unavailable, OSError."""
+        began = time.monotonic()
         seen = self._window.seen()
+        self._took = time.monotonic() - began
         values = dict(_numbers(seen))
         values |= self._acknowledgement(seen.measured)
         with self._lock:
