@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check integration chaos bench soak docs lock clean
+.PHONY: help run test check integration browser chaos bench soak docs lock clean
 
 help: ## say what each verb does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,13 @@ check: .venv/ok ## lint, types, floors, sizes, unit tests: under a minute, befor
 integration: .venv/ok ## official SDKs and real processes against a running customhouse
 	@$(BIN)/python -m pytest tests/integration
 
+.venv/browser: .venv/ok .ci/browser.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/browser.lock
+	@touch $@
+
+browser: .venv/browser ## the console and the browser SDKs in a real Chromium (SCREENSHOTS=folder keeps pictures)
+	@$(BIN)/python -m pytest tests/browser
+
 chaos: .venv/ok ## kill, fill, stall and lie for four minutes; an outside oracle counts (CHAOS_SECONDS, CHAOS_KILLS for longer)
 	@$(BIN)/python -m pytest -p no:randomly -s tests/chaos
 
@@ -46,6 +53,7 @@ docs: .venv/ok ## write the generated reference pages
 
 lock: ## renew requirements.lock (maintainers; needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra sdks pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 .ci/browser.in -o .ci/browser.lock
 
 clean: ## remove the environment and the example's data
 	@rm -rf .venv examples/shop/.data
