@@ -5,10 +5,11 @@ The frame says at once that an event left quarantine and what became of it, so a
 nor send it twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from customhouse.model.contracts import State
 from customhouse.model.envelope import Envelope, Letter
@@ -20,6 +21,40 @@ from customhouse.pipeline.settle import QUARANTINED
 
 _decode = msgspec.msgpack.Decoder(Quarantined).decode
 _PAGE = 1000
+MOST_EVENTS = 2_000
+"""Events one job may name."""
+MOST_BYTES = 8 * 1024 * 1024
+"""Bytes all repaired bodies of one job may have together."""
+
+
+class Asked(Struct, frozen=True):
+    """A job about quarantined events, read and found within its bounds."""
+
+    ids: list[bytes]
+    repaired: Mapping[bytes, bytes]
+    """By event id: what takes the place of the client's own bytes."""
+
+
+class _Arguments(Struct, frozen=True):
+    ids: list[str] = []
+    repaired: dict[str, str] | str = {}
+    """A text alone, as earlier releases wrote it, is for the one event named."""
+
+
+def asked(arguments: Mapping[str, Any]) -> Asked | str:
+    """Return what a job asks for, or in words why that cannot be done."""
+    try:
+        said = msgspec.convert(arguments, _Arguments)
+        ids = [bytes.fromhex(each) for each in said.ids]
+        bodies = said.repaired if isinstance(said.repaired, dict) else dict.fromkeys(said.ids[:1], said.repaired)
+        repaired = {bytes.fromhex(each): text.encode() for each, text in bodies.items() if text}
+    except (msgspec.ValidationError, ValueError):
+        return "the job cannot be read; nothing was done"
+    if len(ids) > MOST_EVENTS:
+        return f"the job names {len(ids):,} events, at most {MOST_EVENTS:,} at a time; nothing was done"
+    if sum(map(len, repaired.values())) > MOST_BYTES:
+        return f"the repaired events have more than {MOST_BYTES:,} bytes together; nothing was done: repair fewer at a time"
+    return Asked(ids, repaired)
 
 
 def held(state: State, *, newest_first: bool = True) -> Iterator[Quarantined]:
@@ -36,17 +71,19 @@ def find(state: State, ids: Iterable[bytes]) -> list[Quarantined]:
     return [_decode(value) for value in found if value]
 
 
-def replay_batch(chosen: list[Quarantined], partition: int, repaired: bytes | None = None) -> Batch:
+def replay_batch(
+    chosen: list[Quarantined], partition: int, repaired: Mapping[bytes, bytes] | None = None
+) -> Batch:  # fmt: skip
     """
     Make a batch of quarantined events, each with the position it always had, for another walk.
 
     The door's own objection is lifted: who replays an event that was too large has decided that it is not.
-    `repaired` takes the place of the client's bytes; only for a single event.
+    `repaired` has by event id what takes the place of the client's bytes; ids and positions stay what they were.
     """
     tally = Tally()
     parcels = []
     for one in chosen:
-        body = repaired if repaired is not None else one.envelope.letters[0].body
+        body = (repaired or {}).get(one.id, one.envelope.letters[0].body)
         letter = structs.replace(one.envelope.letters[0], body=body, flaw="", replay_of=one.position)
         parcels.append(Parcelled(_with(one.envelope, letter), [letter], [one.position]))
         tally.move(one.source, one.envelope.received_at // HOUR, quarantined(one.reason), REPLAYED)

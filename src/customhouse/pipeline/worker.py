@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from customhouse.model.contracts import Fault, Log, Remembering, State
 from customhouse.model.errors import CustomhouseError, Unavailable
-from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC, OwedFrame
+from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC, OwedFrame, Quarantined
 from customhouse.pipeline.batch import Batch, Intake, apart
 from customhouse.pipeline.judgement import Road, condemn, judge
-from customhouse.pipeline.quarantine import discard_frame, find, replay_batch
+from customhouse.pipeline.preview import foresee, told
+from customhouse.pipeline.quarantine import Asked, asked, discard_frame, find, replay_batch
 from customhouse.pipeline.settle import Settler, place
 from customhouse.state.jobs import Answer, Job, Jobs
 from customhouse.telemetry.logs import Logger
@@ -208,25 +209,34 @@ class Worker:
             time.sleep(self._pace.linger_seconds)
 
     def _perform(self, job: Job) -> Answer:
-        """Replay or discard quarantined events."""
-        ids = [bytes.fromhex(each) for each in job.arguments.get("ids", [])]
-        chosen = find(self._state, ids)
-        partitions = sorted({one.partition for one in chosen})
-        for partition in partitions:
+        """Replay or discard quarantined events, or tell what a replay would do."""
+        if job.verb not in ("replay", "discard", "preview"):
+            return Answer(ok=False, message=f"the pipeline knows no job {job.verb}")
+        wanted = asked(job.arguments)
+        if isinstance(wanted, str):
+            return Answer(ok=False, message=wanted)
+        chosen = find(self._state, wanted.ids)
+        foreseen: list[OwedFrame] = []
+        for partition in sorted({one.partition for one in chosen}):
             self._open(partition)
             mine = [one for one in chosen if one.partition == partition]
-            if job.verb == "replay":
-                repaired = job.arguments.get("repaired")
-                self._settle(replay_batch(mine, partition, repaired.encode() if repaired else None))
-            elif job.verb == "discard":
-                road, now = self._road(partition), time.time_ns() // 1000
-                frame = discard_frame(mine, partition, now, road.versions, self._totals[partition])
-                self._commit(frame)
-            else:
-                return Answer(ok=False, message=f"the pipeline knows no job {job.verb}")
-        again = len(find(self._state, ids)) if job.verb == "replay" else 0
+            foreseen += self._carry_out(job.verb, mine, partition, wanted)
+        again = len(find(self._state, wanted.ids)) if job.verb == "replay" else 0
+        more = told(foreseen) if job.verb == "preview" else {}
         return Answer(
             ok=True,
-            message=f"{len(chosen)} of {len(ids)} found in quarantine",
-            details={"done": len(chosen), "again": again, "missing": len(ids) - len(chosen)},
+            message=f"{len(chosen)} of {len(wanted.ids)} found in quarantine",
+            details={"done": len(chosen), "again": again, "missing": len(wanted.ids) - len(chosen), **more},
         )
+
+    def _carry_out(self, verb: str, mine: list[Quarantined], partition: int, wanted: Asked) -> list[OwedFrame]:
+        """Do what a job asks with the events of one partition; return the frames that were only looked at."""
+        road, now, totals = self._road(partition), time.time_ns() // 1000, self._totals[partition]
+        if verb == "discard":
+            self._commit(discard_frame(mine, partition, now, road.versions, totals))
+            return []
+        batch = replay_batch(mine, partition, wanted.repaired)
+        if verb == "preview":
+            return foresee(batch, road, now, totals)
+        self._settle(batch)
+        return []

@@ -28,6 +28,8 @@ _AUDIT_LINE = 512
 """Bytes: more than a line of the audit has."""
 _NAMEABLE = ("lane", "number", "release", "what")
 """Arguments that may stand in the audit as they are: they name parts of the configuration, never persons."""
+_LOOKS = frozenset({"preview"})
+"""Jobs that change nothing: they leave no line in the audit."""
 
 
 class Job(Struct, frozen=True):
@@ -99,7 +101,8 @@ class Jobs:
                 answer = Answer(ok=False, message="the job file cannot be read")
             else:
                 answer = perform(job)
-                self._note(job, answer)
+                if job.verb not in _LOOKS:
+                    self._note(job, answer)
             try:
                 self._write(path.with_suffix(".answer"), msgspec.json.encode(answer))
             except OSError as error:
