@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from customhouse.cli import alarms, balance, config, demo, destinations, doctor, look, quarantine, run, sdk, setup
+from customhouse.cli import (
+    alarms,
+    balance,
+    config,
+    demo,
+    destinations,
+    doctor,
+    import_,
+    look,
+    quarantine,
+    run,
+    sdk,
+    setup,
+)
 
 app = typer.Typer(
     name="customhouse",
@@ -28,6 +41,7 @@ app.add_typer(destinations.app, name="destinations")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(config.app, name="config")
 app.add_typer(sdk.app, name="sdk")
+app.command("import")(import_.import_)
 app.command()(doctor.doctor)
 app.command()(doctor.version)
 app.command(hidden=True)(run.process)
