@@ -68,7 +68,9 @@ class Segment:
         # With no host of ours the SDK would turn to Segment's own; a host that leads nowhere keeps the data here.
         scheme, _, where = (request.base or "http://localhost").partition("://")
         integration = {"apiKey": write_key, "apiHost": f"{where}/v1", "protocol": scheme}
-        return Reply(200, msgspec.json.encode({"integrations": {"Segment.io": integration}}))
+        # Not told otherwise, the SDK sends measurements of itself to Segment's own host.
+        metrics = {"host": integration["apiHost"], "sampleRate": 0}
+        return Reply(200, msgspec.json.encode({"integrations": {"Segment.io": integration}, "metrics": metrics}))
 
     def accepted(self, _route: Route) -> Reply:
         """Say yes."""
