@@ -158,7 +158,8 @@ def _slips(path: Path | None) -> Iterator[Note | None]:
         yield None
         return
     encode = msgspec.json.Encoder().encode
-    with path.open("wb") as file:
+    # Unbuffered: what was acknowledged stands there even if this process is killed.
+    with path.open("wb", buffering=0) as file:
 
         def note(receipt: str, pieces: Sequence[Piece]) -> None:
             file.write(encode(Slip(receipt, [piece.message_id for piece in pieces])) + b"\n")
