@@ -9,16 +9,22 @@ from customhouse.app.lanes import lanes
 from customhouse.app.process import KINDS, Process, announcement
 from customhouse.app.rules import newest
 from customhouse.app.windows.alarms import AlarmWatch
+from customhouse.app.windows.live import LiveOf
+from customhouse.app.windows.configuration import ConfigurationOf
 from customhouse.app.windows.overview import OverviewOf
+from customhouse.app.windows.persons import Persons
 from customhouse.app.windows.watcher import Watcher
 from customhouse.app.windows.window import Window
 from customhouse.console.access import Access
 from customhouse.console.application import Health, Probes, application
 from customhouse.console.config import ConsoleConfig
 from customhouse.console.desk import Desk, Page
+from customhouse.console.pages.live import live_page
+from customhouse.console.pages.configuration import configuration_page
 from customhouse.console.pages.overview import overview_page
 from customhouse.console.render import Templates
 from customhouse.console.serve import serve
+from customhouse.console.streams import Streams
 from customhouse.model.errors import Unavailable
 from customhouse.model.posting import LOGGED
 from customhouse.settings import resolve
@@ -45,17 +51,23 @@ class House:
         self.desk = Desk(Templates(), self.access)
         self.alarms = AlarmWatch(process, lambda: self.desk.read(self.window.seen))
         self.desk.strip = self.alarms.strip
+        self.persons = Persons(place.reference_key())
+        self.live = LiveOf(place, self.persons)
+        self.streams = Streams()
         self.desk.report = lambda error: process.logger.failed("console.page_failed", error)
 
     def pages(self) -> list[Page]:
         """Return the pages in the order in which people need them."""
         return [
             overview_page(self.desk, OverviewOf(self.watcher)),
+            configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
+            live_page(self.desk, self.live, self.streams),
         ]
 
     def close(self) -> None:
         """Keep the history, and let go of the files."""
         self.desk.close()
+        self.live.close()
         with self.process.chore("history"):
             self.watcher.save()
         self.window.close()
@@ -100,6 +112,7 @@ async def _watch(house: House, stop: asyncio.Event) -> None:
             with process.chore("watching"):
                 await house.desk.read(house.watcher.look)
         await asyncio.sleep(_TICK)
+    house.streams.end()
     stop.set()
 
 
