@@ -51,8 +51,13 @@ def prospect(workspace: Workspace, number: int) -> Prospect:
         unsaved=sorted(name for name in {*there, *kept} if there.get(name) != kept.get(name)),
         comments_lost=not version.files,
         same=version.content == newest.content,
-        seen=hashlib.sha256(msgspec.json.encode(there, order="deterministic")).hexdigest(),
+        seen=_hash(there),
     )
+
+
+def looked_at(workspace: Workspace) -> str:
+    """Return the hash of the files as they are."""
+    return _hash(texts(workspace))
 
 
 def obstacles(workspace: Workspace, number: int, *, seen: str = "", force: bool = False) -> list[Problem]:
@@ -90,3 +95,7 @@ def roll_back(
         raise Misconfigured(problems)
     put_back(workspace, number)
     return found
+
+
+def _hash(files: dict[str, str]) -> str:
+    return hashlib.sha256(msgspec.json.encode(files, order="deterministic")).hexdigest()
