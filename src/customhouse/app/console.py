@@ -9,8 +9,8 @@ from customhouse.app.lanes import lanes
 from customhouse.app.process import KINDS, Process, announcement
 from customhouse.app.rules import newest
 from customhouse.app.windows.alarms import AlarmWatch
-from customhouse.app.windows.live import LiveOf
 from customhouse.app.windows.configuration import ConfigurationOf
+from customhouse.app.windows.live import LiveOf
 from customhouse.app.windows.overview import OverviewOf
 from customhouse.app.windows.persons import Persons
 from customhouse.app.windows.watcher import Watcher
@@ -19,8 +19,8 @@ from customhouse.console.access import Access
 from customhouse.console.application import Health, Probes, application
 from customhouse.console.config import ConsoleConfig
 from customhouse.console.desk import Desk, Page
-from customhouse.console.pages.live import live_page
 from customhouse.console.pages.configuration import configuration_page
+from customhouse.console.pages.live import live_page
 from customhouse.console.pages.overview import overview_page
 from customhouse.console.render import Templates
 from customhouse.console.serve import serve
@@ -60,8 +60,8 @@ class House:
         """Return the pages in the order in which people need them."""
         return [
             overview_page(self.desk, OverviewOf(self.watcher)),
-            configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
             live_page(self.desk, self.live, self.streams),
+            configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
         ]
 
     def close(self) -> None:
