@@ -29,6 +29,11 @@ class Cut(Struct, frozen=True):
         """The last position that is durable; -1 while there is none."""
         return self.mark.next - 1
 
+    @property
+    def begin(self) -> int:
+        """The first position it holds, or will hold."""
+        return self.bases[0] if self.bases else self.mark.next
+
 
 def cuts(log: Path, topic: str) -> list[Cut]:
     """Return every partition of a topic as of now. Raises OSError, Moved."""
@@ -58,9 +63,9 @@ def take(log: Path, data: Path, cut: Cut, intake: Intake) -> None:
 
 
 def same_beginning(before: list[Cut], after: list[Cut]) -> bool:
-    """Tell whether no segment that was there before has been removed: what states of then need is still there."""
-    now = {(cut.topic, cut.partition): set(cut.bases) for cut in after}
-    return all(set(cut.bases) <= now.get((cut.topic, cut.partition), set()) for cut in before)
+    """Tell whether retention has removed nothing meanwhile: what the states read in between need is still there."""
+    was = {(cut.topic, cut.partition): cut.begin for cut in before}
+    return all(cut.begin <= was.get((cut.topic, cut.partition), 0) for cut in after)
 
 
 def _packed(mark: Mark) -> bytes:
