@@ -39,12 +39,11 @@ def snippets(door: Door, asked: str) -> list[Snippet]:
     """Return what to copy. A door that listens everywhere goes by the host name the console was `asked` under."""
     host = asked if door.host in _EVERYWHERE and asked else door.host
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    address, url = f"{host}:{door.port}", f"http://{host}:{door.port}"
+    url = f"http://{host}:{door.port}"
     key = door.key or YOUR_KEY
     js, user = json.dumps, shlex.quote(f"{key}:")
     curl = f"curl -u {user} {url}/v1/track -H 'Content-Type: application/json' -d '{_EVENT}'"
-    api = f"{{ 'Segment.io': {{ apiHost: {js(address + '/v1')}, protocol: 'http' }} }}"
-    browser = f"AnalyticsBrowser.load({{ writeKey: {js(key)}, cdnURL: {js(url)} }}, {{ integrations: {api} }})"
+    browser = f"AnalyticsBrowser.load({{ writeKey: {js(key)}, cdnURL: {js(url)} }})"
     return [
         Snippet("", "With curl", curl),
         Snippet("Segment", "Python", f"analytics = Client({js(key)}, host={js(url)})"),

@@ -105,7 +105,7 @@ class LiveOf:
     def newest(self, wanted: Filter, most: int) -> dict[str, list[LiveRow]]:
         """Return the newest events that fit, by column, newest first. Raises Unavailable, Broken."""
         self._catch_up()
-        return {**self.flow.newest(wanted, most)}
+        return {str(column): rows for column, rows in self.flow.newest(wanted, most).items()}
 
     def watch(self, wanted: Filter, place: str) -> Watch:
         """Begin to watch, from a place on; the log is followed as long as somebody does."""
