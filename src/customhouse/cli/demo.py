@@ -223,6 +223,9 @@ def _tell(report: Report, place: Place, there: str) -> None:
         made = [(each.name, each.acknowledged, each.meaning, each.becomes) for each in report.mistakes]
         columns = ["mistake on purpose", "events", "what it is", "what becomes of it"]
         table(columns, made, right=["events"])
+    if report.expected:
+        ends = " · ".join(f"{account} {count:,}" for account, count in report.expected.items())
+        out.print(Text(f"\nIn the books of a house with the shop's plan that makes {ends}"))
     out.print()
     if report.refused.get("unknown_write_key") or report.refused.get("missing_write_key"):
         out.print(Text("The door does not know the write key; compare it with `sources` there.", style="bold red"))

@@ -1,5 +1,5 @@
 """
-What goes wrong on purpose: thirteen mistakes as shops really make them, each with a name, a share and a known fate.
+What goes wrong on purpose: fifteen mistakes as shops really make them, each with a name, a share and a known fate.
 
 The fate is the account of the books in which the event must end in a house with the shop's plan and the usual limits;
 an empty one means that it is delivered, perhaps with a flag or a violation. So the report can be held against
@@ -52,7 +52,8 @@ MISTAKES: dict[str, Mistake] = {
     "offline": Mistake(0.08, "hours without a network, then everything at once", "", "old times, taken as they are", "visit"),
     "no_identity": Mistake(0.06, "neither a user id nor an anonymous id", "quarantined:identity_missing"),
     "broken_json": Mistake(0.04, "broken JSON within a batch", "quarantined:event_unreadable"),
-    "odd_text": Mistake(0.04, "zero bytes and odd Unicode in a text", "", "stored as sent"),
+    "odd_text": Mistake(0.02, "zero bytes and odd Unicode in a text", "", "stored as sent"),
+    "half_character": Mistake(0.02, "half an emoji, where a text was cut", "", "flag json_repaired"),
     "link_missing": Mistake(0.0, "a sign-up the browser is never told of", "", "two persons where there is one", "sign-up"),
 }  # fmt: skip  # a table
 LEVELS = {"none": 0.0, "some": 0.05, "many": 0.25}
@@ -200,6 +201,7 @@ _FITS: dict[str, Callable[[Draft], bool]] = {
     "no_identity": lambda draft: draft.event["type"] in ("track", "page"),
     "broken_json": _tracked,
     "odd_text": lambda draft: _name(draft) == "Products Searched",
+    "half_character": lambda draft: _name(draft) == "Products Searched",
 }
 
 
@@ -261,6 +263,12 @@ def _write_oddly(draft: Draft, _rng: random.Random) -> None:
     _with(draft, query=_ODD)
 
 
+def _cut_short(draft: Draft, _rng: random.Random) -> None:
+    _with(draft, query="gift ~")
+    # No encoder of ours writes this; JavaScript's does.
+    draft.raw = msgspec.json.encode(draft.event).replace(b"gift ~", b"gift \\ud83c")
+
+
 def _other(draft: Draft) -> Draft:
     """Return another event under the message id of one, of the same sender and time."""
     event = draft.event | {"properties": draft.event["properties"] | {"coupon": "SECOND"}}
@@ -278,4 +286,5 @@ _SPOILERS: dict[str, Callable[[Draft, random.Random], None]] = {
     "no_identity": _forget_who,
     "broken_json": _break,
     "odd_text": _write_oddly,
+    "half_character": _cut_short,
 }

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import uvloop
@@ -86,12 +87,18 @@ def on_loop(coroutine):
         return runner.run(coroutine)
 
 
-def judged(log):
-    """Return trail and surviving events of everything in a log, by the shop's configuration and plan."""
+@cache
+def rules():
+    """Return the example shop's configuration and plan, as a house would accept them."""
     data, _ = load_yaml(SHOP / "customhouse.yaml")
     configuration, problems = decode(Configuration, data, "customhouse.yaml")
     assert problems == []
-    way = road(Rules(configuration, load(SHOP / "plan"), Versions(1, 1)), MemoryIndex(), 7)
+    return Rules(configuration, load(SHOP / "plan"), Versions(1, 1))
+
+
+def judged(log):
+    """Return trail and surviving events of everything in a log, by the shop's configuration and plan."""
+    way = road(rules(), MemoryIndex(), 7)
     intake, trail, events = Intake(log, 0, Place(), 500), [], []
     while batch := intake.take():
         frame = judge(batch, way, time.time_ns() // 1000, {}, lambda *_: None)

@@ -44,7 +44,7 @@ def test_with_many_mistakes_the_report_is_the_trail():
     routed = fates.pop("routed")
     assert fates == seen.report.expected
     assert routed + sum(fates.values()) == seen.report.acknowledged == seen.report.sent
-    assert len(seen.report.mistakes) >= 13
+    assert len(seen.report.mistakes) >= 14
 
 
 @pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.fate])
@@ -100,6 +100,12 @@ def test_odd_text_arrives_as_it_was_sent():
     assert len(odd) == count > 5
     assert all("\0" in json.loads(event.properties)["query"] for event in odd)
     assert all(not event.violations for event in odd)
+
+
+def test_half_a_character_is_repaired():
+    seen, count = only("half_character", 0.1)
+    assert flagged(seen, "json_repaired") == count > 5
+    assert sum(b"gift \xef\xbf\xbd" in event.properties for event in seen.events) == count
 
 
 def test_a_link_that_is_missing_leaves_two_persons():
