@@ -66,8 +66,10 @@ def _lane_parked(sight: Sight) -> Iterator[Sign] | None:
 
 
 def _parked(lane: LaneSeen) -> Sign:
+    if lane.state == "paused":  # nobody knows whether its credentials are right now
+        return Sign(lane.name, "between", f"{lane.name} refused our credentials, and is paused now.")
     if lane.state != "parked":
-        return Sign(lane.name, "between" if lane.state == "paused" else "well", f"{lane.name} is {lane.state}.")
+        return Sign(lane.name, "well", f"{lane.name} is {lane.state}.")
     said = f" ({lane.last_answer})" if lane.last_answer else ""
     return Sign(
         lane.name,
