@@ -136,6 +136,8 @@ async def _tend(process: Process, door: Door, commit: Commit, log: EmbeddedLog, 
         for (protocol, status), count in door.answered.items():
             counter = process.meter.counter("customhouse_requests_total", protocol=protocol, status=str(status))
             counter.add(count - counter.value)
+        for source, waited in door.waited.items():
+            process.meter.adopt("customhouse_acknowledgement_duration_seconds", waited, source=source)
         process.write_meters()
         if time.monotonic() >= due:
             due = time.monotonic() + SECONDS

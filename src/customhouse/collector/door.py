@@ -28,6 +28,7 @@ from customhouse.collector.sources import Register, Source
 from customhouse.model.contracts import Opened, Refusal, WireProtocol
 from customhouse.model.envelope import Envelope, Letter, RequestFacts, event_id
 from customhouse.model.http import Reply, Request
+from customhouse.telemetry.measure import Histogram
 from customhouse.wire.compression import inflate
 from customhouse.wire.ids import hex_id
 
@@ -94,6 +95,8 @@ class Door:
         self._facts = Facts()
         self.answered: dict[tuple[str, int], int] = {}
         """Requests answered so far on ingest routes, by protocol and status."""
+        self.waited: dict[str, Histogram] = {}
+        """How long acknowledged requests took from their last byte to the answer, by source."""
         self._front = Front()
         self._cookie: Cookie | None = None
         self._swap(register)
@@ -247,11 +250,14 @@ class Door:
             split = _split(id_, opened.letters, partitions)
             parts = [(partition, Envelope(*head, facts, letters)) for partition, letters in split.items()]
 
+        waited = self.waited.get(source.name) or self.waited.setdefault(source.name, Histogram())
+
         def answer(outcome: Places | str) -> Reply:
             if isinstance(outcome, str):
                 return self._refused(request, entry, source, outcome)
             accepted = entry.accepted
             self._count(entry, accepted.status)
+            waited.observe((self._clock() - now) / 1e9)
             receipt = (cors.RECEIPT_HEADER, _receipt(id_, outcome))
             return Reply(accepted.status, accepted.body, accepted.content_type, (*accepted.headers, receipt, *headers))
 

@@ -134,6 +134,11 @@ class Meter:
         metric(name, "histogram", labels)
         return self._histograms.setdefault((name, _labels(labels)), Histogram())
 
+    def adopt(self, name: str, measured: Histogram, **labels: str) -> None:
+        """Tell a histogram that somebody else keeps. Raises Broken when `names` does not list it."""
+        metric(name, "histogram", labels)
+        self._histograms[(name, _labels(labels))] = measured
+
     def take(self) -> Snapshot:
         """Return what has been measured so far."""
         return Snapshot(

@@ -28,6 +28,12 @@ _ALL = (
         "customhouse_lane_duration_seconds", "histogram", ("destination",), "Time of one delivery to a destination."
     ),
     Metric("customhouse_commit_duration_seconds", "histogram", (), "Time of one durable commit at the door."),
+    Metric(
+        "customhouse_acknowledgement_duration_seconds",
+        "histogram",
+        ("source",),
+        "Time from a request's last byte to its acknowledgement.",
+    ),
     Metric("customhouse_requests_total", "counter", ("protocol", "status"), "Requests the door has answered."),
     Metric("customhouse_uncommitted_bytes", "gauge", (), "Bytes that wait at the door for the disk."),
     Metric("customhouse_free_disk_bytes", "gauge", (), "Free space where the log stands."),

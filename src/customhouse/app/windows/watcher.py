@@ -21,7 +21,7 @@ _ATTENTION_SECONDS = 30.0
 _SAVE_SECONDS = 60.0
 _SHARE = 20
 """Looking takes at most one part in so many of the time: years of books are looked at less often."""
-_COMMIT = "customhouse_commit_duration_seconds"
+_ACKNOWLEDGED = "customhouse_acknowledgement_duration_seconds"
 
 
 class Watcher:
@@ -35,7 +35,7 @@ class Watcher:
         self._seen: Seen | None = None
         self._attention = 0.0
         self._next_save = time.monotonic() + _SAVE_SECONDS
-        self._commits: list[int] = []
+        self._waited: dict[str, list[int]] = {}
         self._took = 0.0
 
     def due(self) -> bool:
@@ -82,17 +82,17 @@ class Watcher:
             self._history.save()
 
     def _acknowledgement(self, measured: list[Snapshot]) -> dict[str, float]:
-        """Return how long commits at the door took since the last look, in milliseconds; nothing when there were none."""
-        counts = [0] * (len(BOUNDS) + 1)
-        for snapshot in measured:
-            for held in snapshot.histograms:
-                if held.name == _COMMIT:
-                    counts = [a + b for a, b in zip(counts, held.counts, strict=True)]
-        before, self._commits = self._commits, counts
-        fresh = [now - then for now, then in zip(counts, before, strict=False)] if before else []
-        if not fresh or min(fresh) < 0 or not sum(fresh):
-            return {}
-        return {f"ack:{name}": percentile(fresh, share) * 1000 for name, share in (("p50", 0.5), ("p99", 0.99))}
+        """Return within what time 99 of 100 requests were acknowledged since the last look, in ms, by source."""
+        before, self._waited = self._waited, {}
+        found = {}
+        for held in (held for snapshot in measured for held in snapshot.histograms if held.name == _ACKNOWLEDGED):
+            source = dict(held.labels)["source"]
+            self._waited[source] = held.counts
+            known = before.get(source, [0] * len(held.counts))
+            fresh: list[int] = [now - then for now, then in zip(held.counts, known, strict=True)]
+            if self._seen and min(fresh) >= 0 and sum(fresh):  # counts that fell are those of a new process
+                found[f"ack:{source}"] = percentile(fresh, 0.99) * 1000
+        return found
 
 
 def percentile(counts: list[int], share: float) -> float:

@@ -37,7 +37,7 @@ class Chart(Struct, frozen=True):
 
 CHARTS: Mapping[str, Chart] = {
     "throughput": Chart("Events received, by source", "events/s", ("rates", "received:")),
-    "acknowledgement": Chart("Made durable at the door within", "ms", ("gauges", "ack:")),
+    "acknowledgement": Chart("Acknowledged within, 99 of 100, by source", "ms", ("gauges", "ack:")),
     "lag": Chart("Events waiting, by station", "events", ("gauges", "lag:")),
     "delivered": Chart("Events delivered, by destination", "events/s", ("rates", "delivered:")),
 }
