@@ -211,10 +211,10 @@ def _versions(lines: list[VersionLine], before: int) -> Table:
     return Table(
         caption="Versions", path=f"{PATH}/versions", query=f"before={before}" if before else "", rows=rows,
         columns=(
-            Column("number", "version", "number"),
+            Column("number", "version"),
             Column("state", "state"),
             Column("plan_release", "plan", "number", wide=True),
-            Column("accepted_at", "accepted", "ago"),
+            Column("accepted_at", "accepted", "ago", wide=True),
             Column("changed", "what changed"),
         ),
     )  # fmt: skip
@@ -251,7 +251,7 @@ def _problems(state: Standing) -> Table:
     return Table(
         caption="Files on disk", path=f"{PATH}/problems", rows=rows, empty="no problem found in the files on disk",
         columns=(
-            Column("place", "place", "mono"),
+            Column("place", "place"),
             Column("kind", "kind"),
             Column("message", "what is wrong"),
             Column("hint", "what to do"),
@@ -268,7 +268,7 @@ def _changes(found: Compared, query: str) -> Table:
     return Table(
         caption="Changes", path=f"{PATH}/changes", query=query, rows=rows, empty="they say the same",
         columns=(
-            Column("place", "place", "mono"),
+            Column("place", "place"),
             Column("kind", "change"),
             Column("before", "before", "mono"),
             Column("after", "after", "mono"),
