@@ -21,6 +21,7 @@ from customhouse.app.rules import take_in
 from customhouse.app.upkeep.rollback import roll_back
 from customhouse.app.workspace import Accepted, Workspace
 from customhouse.cli.output import USAGE
+from customhouse.cli.strays import bury_if_first
 from customhouse.model.errors import Misconfigured, Problem, Unavailable
 from customhouse.state.jobs import Answer, Job, Jobs
 from customhouse.telemetry.logs import Logger
@@ -97,6 +98,11 @@ class Child:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The process id; 0 while there is no process."""
+        return 0 if self._process is None else self._process.pid
+
     def ready(self) -> Announcement | None:
         """Return what the process said when it was ready; None until then."""
         said = announcement(self._workspace, self.kind)
@@ -137,6 +143,7 @@ class Supervisor:
             time.sleep(0.1)
             for child in self.children:
                 child.watch()
+            bury_if_first([child.pid for child in self.children])
             if not greeted:
                 said = {child.kind: ready for child in self.children if (ready := child.ready())}
                 if len(said) == len(self.children):
