@@ -220,9 +220,8 @@ def _tell(report: Report, place: Place, there: str) -> None:
         table(["kind of event", "acknowledged"], list(report.kinds.items()), right=["acknowledged"])
     if report.mistakes:
         out.print()
-        made = [(each.name, each.acknowledged, each.meaning, each.becomes) for each in report.mistakes]
-        columns = ["mistake on purpose", "events", "what it is", "what becomes of it"]
-        table(columns, made, right=["events"])
+        made = [(each.name, each.acknowledged, each.becomes) for each in report.mistakes]
+        table(["mistake on purpose", "events", "what becomes of it"], made, right=["events"])
     if report.expected:
         ends = " · ".join(f"{account} {count:,}" for account, count in report.expected.items())
         out.print(Text(f"\nIn the books of a house with the shop's plan that makes {ends}"))
