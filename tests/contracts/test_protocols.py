@@ -19,6 +19,7 @@ from customhouse.model.reasons import REASONS
 from customhouse.protocols.rudderstack import RudderStack
 from customhouse.protocols.segment import Segment
 from customhouse.wire.compression import inflate
+from customhouse.wire.ids import as_id
 
 SHARED = Path(__file__).parents[3] / "shared" / "vectors"
 LIMITS = Limits()
@@ -70,6 +71,7 @@ def test_never_raises_on_any_bytes(protocol, route, body, head, query):
         if isinstance(opened, Refusal):
             assert REASONS[opened.reason].kind == "refused"
             continue
+        assert isinstance(protocol.visitor(opened), str)
         answers = read(protocol, route, opened)
         assert len(answers) == len(opened.letters)
         assert all(isinstance(answer, Event | Quarantine) for answer in answers)
@@ -101,6 +103,8 @@ def test_one_answer_per_letter_in_order_whatever_the_fields_hold(protocol, event
         assert not isinstance(events[0], dict)
         return
     assert [letter.nth for letter in opened.letters] == list(range(len(events)))
+    said = [event.get("anonymousId") for event in (*events, shared) if isinstance(event, dict)]
+    assert protocol.visitor(opened) in {"", *(as_id(id_) for id_ in said)}
     answers = read(protocol, route, opened)
     assert answers == read(protocol, route, opened)
     for nth, answer in enumerate(answers):

@@ -121,6 +121,10 @@ def warnings(configuration: Configuration) -> list[Problem]:
         for name in configuration.destinations
         if name not in routed
     ]
+    if configuration.listen.prefixes and not configuration.listen.trusted_proxies:
+        place = f"{CONFIG_FILE}: listen.trusted_proxies"
+        message = "no proxy is trusted, so answers name `http` and every client has the address of the proxy in front"
+        found.append(Problem(place, message, 'name the proxy, such as ["127.0.0.1/32"]; see docs/recipes'))
     hint = "write `env:NAME` or `file:PATH` instead, and keep the secret out of version control"
     literal = [
         f"sources.{name}.write_key" for name, each in configuration.sources.items() if is_literal(each.write_key)

@@ -116,6 +116,7 @@ class _Reader:
             self._take_shared(envelope.shared)
         self.anonymous_id = as_id(self.shared.anonymous_id)
         self.cookie_id = envelope.facts.anonymous_id or None
+        """No part of fingerprints: a resend may carry a cookie that the first attempt had not got yet."""
 
     def read(self, letter: Letter, position: int) -> Event | Quarantine:
         """Read one letter."""
@@ -166,7 +167,6 @@ class _Reader:
         if flags or self.flags or message_id is None or original_at is None or letter.replay_of >= 0:
             flags = _flags(self.flags or flags, message_id, said, original_at, letter)
         told = said if type(said) is str else repr(said)
-        # By what the client said itself: a resend may carry a cookie that the first attempt had not got yet.
         kept = _pack((kind, name, user_id, own_id, group_id, previous_id, told))
         fingerprint = _hash(properties, _hash(kept))
         seal = (fingerprint if traits == _EMPTY else _hash(traits, fingerprint)) >> 1

@@ -144,3 +144,12 @@ def test_bad_prefixes_cookies_and_lists_are_problems_of_the_configuration(tmp_pa
     assert places[:2] == ["customhouse.yaml: listen.prefixes[0]", "customhouse.yaml: listen.cookie.secure"]
     assert places[2].endswith("manifest.json")
     assert all(each["hint"] for each in found)
+
+
+def test_a_prefix_without_a_trusted_proxy_is_probably_not_meant(tmp_path):
+    house = House(tmp_path / "shop", listen={"prefixes": ["/journal"]})
+    doubts = house.cli_json("check")["warnings"]
+    assert "customhouse.yaml: listen.trusted_proxies" in [each["place"] for each in doubts]
+    house.write(listen={"prefixes": ["/journal"], "trusted_proxies": ["127.0.0.1/32"]})
+    doubts = house.cli_json("check")["warnings"]
+    assert "customhouse.yaml: listen.trusted_proxies" not in [each["place"] for each in doubts]
