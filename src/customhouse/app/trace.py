@@ -148,7 +148,8 @@ def _waiting(log: Log, pipeline: State, ask: Wanted) -> Iterator[Story]:
                     here = partition == ask.partition and ask.first <= position <= ask.last
                     if position > after and (here if ask.first >= 0 else named):
                         told = "" if ask.id == mine or ask.first >= 0 else ask.text
-                        yield waiting_in_log(hex_id(mine), told, envelope.source, envelope.received_at)
+                        at = partition, position
+                        yield waiting_in_log(hex_id(mine), told, envelope.source, envelope.received_at, at)
                     position += 1
 
 

@@ -53,6 +53,14 @@ class Answered(Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
 
+class Change(Struct, frozen=True):
+    """One thing that a station wrote, in words; `before` is empty when there was nothing."""
+
+    name: str
+    before: str
+    after: str
+
+
 class Step(Struct, frozen=True):
     """One line of the story."""
 
@@ -61,6 +69,10 @@ class Step(Struct, frozen=True):
     words: str
     tone: str
     """`good`, `wait`, `bad`, `info` or `again`: what colour it deserves."""
+    changes: tuple[Change, ...] = ()
+    """What the station wrote into the event."""
+    quote: str = ""
+    """The part of the words that is not ours: what a destination answered, or a detail of the event."""
 
 
 class Story(Struct, frozen=True):
@@ -74,6 +86,13 @@ class Story(Struct, frozen=True):
     state: str
     """Where it is now, in one word or account name."""
     steps: list[Step]
+    partition: int = -1
+    position: int = -1
+    """Where the log `received` has it; -1 when that is not known."""
+    owed_position: int | None = None
+    """Where the log `owed` has it, when it was routed."""
+    detail: str = ""
+    """What is wrong with it, when it is held back."""
 
 
 def story(passages: Sequence[Passage], answers: Sequence[Answered]) -> Story:
@@ -91,16 +110,22 @@ def story(passages: Sequence[Passage], answers: Sequence[Answered]) -> Story:
         event=last.event,
         state=_state(last, answers),
         steps=steps,
+        partition=last.partition,
+        position=last.position,
+        owed_position=last.owed_position,
+        detail=last.detail,
     )
 
 
-def waiting_in_log(event_id: str, message_id: str, source: str, received_at: int) -> Story:
-    """Tell of an event that is durable and not judged yet."""
+def waiting_in_log(
+    event_id: str, message_id: str, source: str, received_at: int, place: tuple[int, int] = (-1, -1)
+) -> Story:
+    """Tell of an event that is durable and not judged yet. `place` is its partition and position in the log."""
     steps = [
         Step(received_at, "door", f"received from source {source} and made durable", "good"),
         Step(None, "log", "waits for the pipeline", "wait"),
     ]
-    return Story(event_id, message_id, source, "", "", "logged", steps)
+    return Story(event_id, message_id, source, "", "", "logged", steps, *place)
 
 
 def _walk(passage: Passage) -> list[Step]:
@@ -111,10 +136,11 @@ def _walk(passage: Passage) -> list[Step]:
     if passage.stage == "quarantine":
         return [*steps, Step(at, "quarantine", f"discarded; it was {passage.detail}", "bad")]
     if passage.stage not in _BEFORE_CLOCK:
-        steps.append(Step(at, "clock", _time(passage), "info"))
+        steps.append(Step(at, "clock", _time(passage), "info", _moved(passage)))
     if passage.schema_version:
         judged = f"judged by version {passage.schema_version} of its schema, plan release {passage.plan}"
-        steps.append(Step(at, "validation", judged, "info"))
+        wrote = Change("schema_version", "", passage.schema_version), Change("plan_release", "", str(passage.plan))
+        steps.append(Step(at, "validation", judged, "info", wrote))
     steps += [Step(at, "flag", f"{flag}: {_meaning(flag)}", "info") for flag in passage.flags if flag in REASONS]
     return [*steps, _fate(passage)]
 
@@ -130,17 +156,24 @@ def _time(passage: Passage) -> str:
     return f"{happened}; the client's clock said {clock(passage.original_at)}, which was moved by {shift / 1e6:+.3f} s"
 
 
+def _moved(passage: Passage) -> tuple[Change, ...]:
+    """Return what the clock wrote."""
+    before = "" if passage.original_at is None else clock(passage.original_at)
+    return (Change("occurred_at", before, clock(passage.occurred_at)),)
+
+
 def _fate(passage: Passage) -> Step:
     """Say how the walk ended."""
     at, under = passage.judged_at, f"plan release {passage.plan}, configuration {passage.config}"
     kind, _, reason = passage.fate.partition(":")
     if kind == "routed":
-        return Step(at, "routing", f"owed to {', '.join(passage.routes)} ({under})", "good")
+        wrote = (Change("routes", "", ", ".join(passage.routes)),)
+        return Step(at, "routing", f"owed to {', '.join(passage.routes)} ({under})", "good", wrote)
     if kind == "unrouted":
         return Step(at, "routing", f"no route wants it: counted, and kept nowhere but in the log ({under})", "info")
     detail = f": {passage.detail}" if passage.detail else ""
     told = f"{kind} as {reason}{detail}. {_meaning(reason)} {_remedy(reason)} ({under})"
-    return Step(at, passage.stage, told, "again" if kind == "dropped" else "bad")
+    return Step(at, passage.stage, told, "again" if kind == "dropped" else "bad", quote=passage.detail)
 
 
 def _answer(answer: Answered) -> Step:
@@ -148,15 +181,14 @@ def _answer(answer: Answered) -> Step:
     said = f": {answer.answer}" if answer.answer else ""
     tries = f", attempt {answer.attempts}" if answer.attempts > 1 else ""
     if answer.verdict == "delivered":
-        return Step(answer.at, answer.lane, f"delivered{tries}{said}", "good")
+        return Step(answer.at, answer.lane, f"delivered{tries}{said}", "good", quote=answer.answer)
     if answer.verdict == "waiting":
         return Step(answer.at, answer.lane, f"waits in the lane{said}", "wait")
     if answer.verdict == "retry":
         told = f"to be tried again as {answer.reason}{tries}{said}. {_remedy(answer.reason)}"
-        return Step(answer.at, answer.lane, told.strip(), "wait")
-    return Step(
-        answer.at, answer.lane, f"{answer.verdict} as {answer.reason}{tries}{said}. {_remedy(answer.reason)}", "bad"
-    )
+        return Step(answer.at, answer.lane, told.strip(), "wait", quote=answer.answer)
+    told = f"{answer.verdict} as {answer.reason}{tries}{said}. {_remedy(answer.reason)}"
+    return Step(answer.at, answer.lane, told, "bad", quote=answer.answer)
 
 
 def _state(last: Passage, answers: Sequence[Answered]) -> str:
