@@ -14,7 +14,7 @@ from customhouse.alarms.config import AlarmsConfig
 from customhouse.alarms.history import History
 from customhouse.alarms.kinds import Name
 from customhouse.alarms.reading import LaneSeen, Reading
-from customhouse.alarms.words import events, size, span
+from customhouse.alarms.words import events, size, span, waiting
 
 Level = Literal["well", "between", "warning", "critical"]
 
@@ -74,7 +74,7 @@ def _parked(lane: LaneSeen) -> Sign:
     return Sign(
         lane.name,
         "critical",
-        f"{lane.name} refuses our credentials{said}; {events(lane.lag_events)} wait for it, "
+        f"{lane.name} refuses our credentials{said}; {waiting(lane.lag_events)} for it, "
         f"the oldest for {span(lane.oldest_seconds)}. None is lost.",
     )
 
@@ -88,7 +88,7 @@ def _backlog(lane: LaneSeen, line: float) -> Sign:
     parts = []
     if lane.budget_events:
         share = lane.lag_events / lane.budget_events
-        parts.append((share, f"{events(lane.lag_events)} wait for {lane.name}, {share:.0%} of its budget"))
+        parts.append((share, f"{waiting(lane.lag_events)} for {lane.name}, {share:.0%} of its budget"))
     if lane.budget_seconds:
         share = lane.oldest_seconds / lane.budget_seconds
         words = f"the oldest event for {lane.name} has waited {span(lane.oldest_seconds)}, {share:.0%} of its budget"

@@ -24,6 +24,11 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
+def waiting(count: int) -> str:
+    """Return that so many events wait."""
+    return f"{events(count)} {'waits' if count == 1 else 'wait'}"
+
+
 def events(count: int) -> str:
     """Return a number of events."""
     return f"{count:,} event{'' if count == 1 else 's'}"

@@ -153,7 +153,8 @@ class Lane:
         self._trouble = Trouble(config, tools.chance, self._logger, self._parked)
         self._budget = Budget(config, self._logger)
         self._work: Work | None = None
-        self._tidied_at = self._watched_at = monotonic()
+        self._tidied_at = monotonic()
+        self._watched_at = -WATCH_SECONDS
 
     def _state(self) -> str:
         """Return the state in one word or two."""
@@ -167,7 +168,7 @@ class Lane:
 
     async def _step(self) -> float:
         """Do one thing; return the seconds to rest before the next."""
-        self._watch()
+        await self._watch()
         if self._paused:
             return POLL_SECONDS
         if rest := self._trouble.remaining():
@@ -187,10 +188,11 @@ class Lane:
         await self._tidy()
         return POLL_SECONDS
 
-    def _watch(self) -> None:
-        """Look now and then whether the backlog is within its budget, also while the lane waits."""
+    async def _watch(self) -> None:
+        """Look now and then what waits, and whether that is within the budget, also while nothing is sent."""
         if monotonic() >= self._watched_at + WATCH_SECONDS:
             self._watched_at = monotonic()
+            await self._planner.survey()
             self._budget.watch(self._planner.intakes.values(), self._tools.now())
 
     async def _next_work(self) -> Work | None:

@@ -163,6 +163,8 @@ def test_a_pause_outlives_the_process_and_the_lane():
             delivery.reload([bench.lane(http, liar.url)])
             await until(lambda: delivery.health(now())["crm"]["paused_at"] == 17)
             assert liar.sent == []
+            await until(lambda: delivery.health(now())["crm"]["lag_events"] == 2)
+            assert delivery.health(now())["crm"]["oldest_seconds"] >= 0
             assert await delivery.resume("crm")
             await until(lambda: bench.balance(delivered("crm")) == 2)
             stop.set()

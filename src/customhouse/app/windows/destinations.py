@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from customhouse.alarms.words import events, size, span
+from customhouse.alarms.words import events, size, span, waiting
 from customhouse.app.configuration import Configuration
 from customhouse.app.windows.window import Seen
 from customhouse.app.workspace import Workspace
@@ -108,15 +108,13 @@ def effect_of_pause(state: DestinationState) -> str:
         told += f". At the rate of the last minute that is {events(round(state.rate * 3600))} an hour"
     if left := _until_budget(state):
         told += f", and its backlog budget is used up in {span(left)}"
-    return f"{told}. {events(state.lag_events)} wait now."
+    return f"{told}. {waiting(state.lag_events)} now."
 
 
 def effect_of_resume(state: DestinationState) -> str:
     """Return in numbers what resuming does."""
     waited = f", the oldest for {span(state.oldest_seconds)}" if state.oldest_seconds else ""
-    return (
-        f"{events(state.lag_events)} wait for {state.name}{waited}; sending begins at once, in order, in full batches."
-    )
+    return f"{waiting(state.lag_events)} for {state.name}{waited}; sending begins at once, in order, in full batches."
 
 
 def effect_of_replay(state: DestinationState) -> str:
@@ -164,9 +162,7 @@ def _word(seen: Seen, name: str, lane: dict[str, Any], *, configured: bool) -> s
 
 def _words(word: str, lane: dict[str, Any], lag: int, oldest: float) -> str:
     """Return the state in one sentence, with numbers."""
-    waits = (
-        f"{events(lag)} {'waits' if lag == 1 else 'wait'}, the oldest for {span(oldest)}" if lag else "nothing waits"
-    )
+    waits = f"{waiting(lag)}, the oldest for {span(oldest)}" if lag else "nothing waits"
     last = f" ({lane['last_answer']})" if lane.get("last_answer") else ""
     failed = f"{lane.get('failures', 0):,} attempts failed in a row{last}"
     told = {

@@ -44,6 +44,13 @@ class Planner:
                 return intake, chunk
         return None
 
+    async def survey(self) -> None:
+        """Look at every partition, so that health knows what waits also while nothing is sent."""
+        for partition in await asyncio.to_thread(self._feed.partitions):
+            if partition not in self.intakes:
+                self.intakes[partition] = await self._open(partition)
+            await asyncio.to_thread(self.intakes[partition].fill, 1)
+
     def plan(self, intake: Intake, chunk: list[Item], held: Held, budget: Budget, now: int) -> Work:
         """Decide who of a chunk is sent, who expires, and who waits behind an event in retry."""
         self._since.pop(intake.partition, None)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from customhouse.alarms.words import events, span
+from customhouse.alarms.words import events, span, waiting
 from customhouse.app.configuration import Configuration
 from customhouse.app.lanes import lanes
 from customhouse.app.process import KINDS, announcement
@@ -77,15 +77,15 @@ def _lanes(place: Workspace, board: Kept) -> Iterator[Finding]:
     alarmed = {alarm.subject for alarm in board.board.standing()}
     for name, said in lanes(place).items():
         state, lag = str(said.get("state")), said.get("lag_events", 0)
-        waits = events(lag if isinstance(lag, int) else 0)
+        waits = waiting(lag if isinstance(lag, int) else 0)
         if state == "parked" and name not in alarmed:
-            told = f"{name} refuses our credentials; {waits} wait for it"
+            told = f"{name} refuses our credentials; {waits} for it"
             yield problem("destination", told, "put the right credentials in place, then: customhouse reload")
         elif state == "paused":
-            told = f"{name} is paused by the {said.get('paused_by') or 'command line'}; {waits} wait for it"
+            told = f"{name} is paused by the {said.get('paused_by') or 'command line'}; {waits} for it"
             yield warning("destination", told, f"customhouse destinations resume {name}")
         elif state in ("circuit open", "backing off") and name not in alarmed:
-            told = f"{name} is {state} ({said.get('last_answer') or said.get('problem')}); {waits} wait for it"
+            told = f"{name} is {state} ({said.get('last_answer') or said.get('problem')}); {waits} for it"
             yield warning("destination", told, f"customhouse destinations list {name}")
 
 
