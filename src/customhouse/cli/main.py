@@ -6,6 +6,7 @@ import typer
 
 from customhouse.cli import (
     alarms,
+    backup,
     balance,
     config,
     demo,
@@ -41,6 +42,8 @@ app.add_typer(destinations.app, name="destinations")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(config.app, name="config")
 app.add_typer(sdk.app, name="sdk")
+app.add_typer(backup.app, name="backup")
+app.command()(backup.restore)
 app.command("import")(import_.import_)
 app.command()(doctor.doctor)
 app.command()(doctor.version)

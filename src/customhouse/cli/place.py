@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 
-from customhouse.app.upkeep.migrations import refuse_newer
+from customhouse.app.upkeep.formats import refuse
 from customhouse.app.workspace import CONFIG_FILE, Workspace, accepted, locate
 from customhouse.log.embedded import EmbeddedLog
 from customhouse.model.errors import Misconfigured, Problem
@@ -64,7 +64,7 @@ class Reading(Struct):
 def reading(root: Path, data: str) -> Iterator[Reading]:
     """Open everything a window may look at. Raises Misconfigured when nothing has ever run here."""
     place = workspace(root, data)
-    refuse_newer(place.data)
+    refuse(place)
     if accepted(place) is None:
         hint = "start it with `customhouse run`"
         raise Misconfigured([Problem(str(place.data), "nothing has run in this workspace yet", hint)])

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from customhouse.model.errors import Broken, Unavailable
+from customhouse.model.errors import Broken, Misconfigured, Problem, Unavailable
 from customhouse.tables.commits import Commits, Noted, Notes, added, removed, transaction
 from customhouse.tables.compaction import Smalls
 from customhouse.tables.datafile import DataFile, Shape, merge, sync, write
@@ -216,6 +216,10 @@ def _create(folder: Path, shape: Shape) -> None:
 def _open(folder: Path, shape: Shape) -> DeltaTable:
     table = DeltaTable(folder)
     form = table.metadata().configuration.get(FORMAT_KEY)
+    if form and form.isdecimal() and int(form) > int(FORMAT):
+        message = f"it has format {form} (table of the lake); this version knows format {FORMAT}"
+        hint = "use the version of customhouse that wrote it, or a newer one; or restore a back-up taken before"
+        raise Misconfigured([Problem(str(folder), message, hint)])
     if form != FORMAT:
         raise Broken(f"{folder}: table format {form!r} is not known here, only {FORMAT!r}")
     if table.protocol().min_writer_version > _WRITER_VERSION:
