@@ -9,26 +9,13 @@ import urllib.request
 
 import pytest
 from house import House
-from sdk.site import FILES, load, needs, requests_of, serving
-
-from customhouse.log.embedded import EmbeddedLog
-from customhouse.model.frames import RECEIVED_TOPIC, decode_door
+from sdk.site import FILES, UNLOADS, load, needs, received, requests_of, serving
 
 FAMILIES = tuple(FILES)
 KEY = "integration-key"
 TRACK = "([from, to]) => { for (let n = from; n < to; n++) window.analytics.track(`Event ${n}`, { n }) }"
 REFUSED = {"free_disk_bytes": 1 << 60}
 """More free disk than there is: the door answers 503 until this is taken back."""
-UNLOADS = {
-    "segment": (
-        {"integrations": {"Segment.io": {"deliveryStrategy": {"strategy": "batching", "config": {"timeout": 60_000}}}}},
-        "/v1/b",
-    ),
-    "rudderstack": (
-        {"useBeacon": True, "beaconQueueOptions": {"flushQueueInterval": 600_000}},
-        "/beacon/v1/batch",
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +62,6 @@ def names(page, house, count):
     return [row["event"] for row in rows]
 
 
-def paths(house):
-    """Return the paths of all requests that were taken, as the log has them."""
-    log = EmbeddedLog(house.data / "log")
-    try:
-        frames = log.read(RECEIVED_TOPIC, 0, after=-1, limit=1 << 24)
-        return {envelope.facts.path for frame in frames for envelope in decode_door(frame.body).envelopes}
-    finally:
-        log.close()
-
-
 def events(count):
     return [f"Event {n}" for n in range(count)]
 
@@ -99,7 +76,7 @@ def test_what_was_said_before_the_page_is_left_arrives(opened, page, site, famil
     assert sent == [], "nothing has been sent before the page is left"
     page.goto(f"{site}/elsewhere")
     assert names(page, house, 5) == events(5)
-    assert paths(house) == {path}
+    assert {envelope.facts.path for envelope in received(house)} == {path}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -7,7 +7,7 @@ Nobody else is asked for anything, and a cookie that scripts cannot reach goes o
 import pytest
 from fronts import in_front, listen
 from house import KEY, House
-from sdk.site import FILES, LOAD, PAGE, needs, rows_of, serving
+from sdk.site import FILES, LOAD, PAGE, UNLOADS, needs, received, rows_of, serving
 
 FORGET = """() => {
     localStorage.clear()
@@ -45,9 +45,12 @@ def test_a_page_asks_nobody_but_its_own_site_and_is_known_again(shop, open_page)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
 
-    def say(name):
+    def opened(**options):
         page.goto(f"{origin}/")
-        assert page.evaluate(LOAD[family], [KEY, f"{origin}/journal", {}])
+        assert page.evaluate(LOAD[family], [KEY, f"{origin}/journal", options])
+
+    def say(name):
+        opened()
         with page.expect_response(lambda answer: "/v1/t" in answer.url and answer.request.method == "POST") as answer:
             page.evaluate("name => { window.analytics.track(name) }", name)
         assert answer.value.status == 200
@@ -60,9 +63,16 @@ def test_a_page_asks_nobody_but_its_own_site_and_is_known_again(shop, open_page)
     after = say("After")
     assert after["value"] == cookie["value"]
     assert page.evaluate(NAMELESS, [KEY, f"{origin}/journal"]) == 200
-    found = {row["event"]: row["anonymous_id"] for row in rows_of(page, house, "app", 3)}
+    options, path = UNLOADS[family]
+    opened(**options)
+    page.evaluate("() => { window.analytics.track('Left') }")
+    page.goto(f"{origin}/")
+    found = {row["event"]: row["anonymous_id"] for row in rows_of(page, house, "app", 4)}
     assert found["Before"] == found["Nameless"] == cookie["value"]
     assert found["After"] not in (None, cookie["value"]), "what the SDK says of itself is not touched"
+    assert found["Left"] == found["After"]
+    *_, last = received(house)
+    assert (last.facts.path, last.facts.anonymous_id) == (f"/journal{path}", cookie["value"])
     assert {url for url in asked if not url.startswith((f"{origin}/", "data:"))} == set()
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from customhouse.log.embedded import EmbeddedLog
+from customhouse.model.frames import RECEIVED_TOPIC, decode_door
+
 ROOT = Path(__file__).parents[3]
 NODE_MODULES = Path(os.environ.get("CUSTOMHOUSE_SDKS", ROOT / ".sdks")) / "node" / "node_modules"
 FILES = {
@@ -33,6 +36,18 @@ LOAD = {
         window.analytics.ready(() => done(true))
     })""",
 }
+
+UNLOADS = {
+    "segment": (
+        {"integrations": {"Segment.io": {"deliveryStrategy": {"strategy": "batching", "config": {"timeout": 60_000}}}}},
+        "/v1/b",
+    ),
+    "rudderstack": (
+        {"useBeacon": True, "beaconQueueOptions": {"flushQueueInterval": 600_000}},
+        "/beacon/v1/batch",
+    ),
+}
+"""Options with which nothing is sent before the page is left, and where it then goes."""
 
 
 def needs(family):
@@ -106,3 +121,13 @@ def rows_of(page, house, source, count):
         for name in ("properties", "traits", "context"):
             row[name] = json.loads(row[name])
     return rows
+
+
+def received(house):
+    """Return the envelopes of all requests that were taken, as the log has them."""
+    log = EmbeddedLog(house.data / "log")
+    try:
+        frames = log.read(RECEIVED_TOPIC, 0, after=-1, limit=1 << 24)
+        return [envelope for frame in frames for envelope in decode_door(frame.body).envelopes]
+    finally:
+        log.close()

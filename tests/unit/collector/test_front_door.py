@@ -14,6 +14,8 @@ from customhouse.collector.door import Front
 from customhouse.collector.front.cookie import Cookie
 from customhouse.collector.front.files import Kept
 from customhouse.collector.front.shelf import Shelf
+from customhouse.protocols.rudderstack import RudderStack
+from customhouse.protocols.segment import Segment
 
 PAGE = "Origin: https://shop.example"
 BODY = b"/* an SDK */ " + b"var analytics = 1; " * 200
@@ -99,6 +101,26 @@ def test_pages_may_read_every_refusal_under_a_prefix_too(prefix):
         return await door.ask(post(f"{prefix}/v1/t", track(), basic(), PAGE))
 
     shown(Front(("/journal",)), test, limits=LimitsConfig(body_bytes=250), terms=Terms(tick=60))
+
+
+ROUTES = sorted({(route.method, route.path) for family in (Segment(), RudderStack()) for route in family.routes})
+
+
+def test_pages_may_ask_and_read_at_every_route_even_when_refused():
+    async def test(door):
+        for prefix in ("", "/journal"):
+            for method, path in ROUTES:
+                where = prefix + path.replace("{}", "wrong")
+                asked = post(where, track(), PAGE) if method == "POST" else get(where, PAGE)
+                before = await door.ask(get(where, PAGE, f"Access-Control-Request-Method: {method}", method="OPTIONS"))
+                assert (before.status, method in before.headers["access-control-allow-methods"]) == (200, True)
+                answer = await door.ask(asked)
+                assert answer.status in {400, 401}, where
+                for each in (before, answer):
+                    assert each.headers["access-control-allow-origin"] == "https://shop.example"
+                    assert each.headers["access-control-allow-credentials"] == "true"
+
+    shown(Front(("/journal",)), test)
 
 
 # SDK files.
