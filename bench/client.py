@@ -87,7 +87,7 @@ class Supply:
         self._until = float("inf")
         self._nth = 0
         self._prepared = _prepared(options) if not options.events else []
-        self._stamps = [load.Stamp(load.events(options.size, seed), seed) for seed in range(8)]
+        self._stamps = [load.Stamp(load.events(options.size, nth), options.seed + nth) for nth in range(8)]
 
     def start(self) -> None:
         """Let the time run."""
@@ -187,7 +187,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--events", type=int, default=0, help="so many, all different")
     parser.add_argument("--rate", type=float, default=0.0, help="events per second, sent steadily")
-    parser.add_argument("--seed", type=int, default=99, help="keeps the ids of several clients apart (with --rate)")
+    parser.add_argument(
+        "--seed", type=int, default=99, help="keeps the ids of several clients apart (with --rate or --events)"
+    )
     parser.add_argument("--acks", help="file for the time of each acknowledgement")
     options = parser.parse_args()
     said = uvloop.run(steadily(options) if options.rate else as_fast_as_possible(options))
