@@ -10,8 +10,10 @@ from customhouse.app.process import KINDS, Process, announcement
 from customhouse.app.rules import newest
 from customhouse.app.windows.alarms import AlarmWatch
 from customhouse.app.windows.configuration import ConfigurationOf
+from customhouse.app.windows.event import EventOf
 from customhouse.app.windows.live import LiveOf
 from customhouse.app.windows.overview import OverviewOf
+from customhouse.app.windows.quarantine.desk import QuarantineOf
 from customhouse.app.windows.persons import Persons
 from customhouse.app.windows.watcher import Watcher
 from customhouse.app.windows.window import Window
@@ -20,8 +22,10 @@ from customhouse.console.application import Health, Probes, application
 from customhouse.console.config import ConsoleConfig
 from customhouse.console.desk import Desk, Page
 from customhouse.console.pages.configuration import configuration_page
+from customhouse.console.pages.event import event_page
 from customhouse.console.pages.live import live_page
 from customhouse.console.pages.overview import overview_page
+from customhouse.console.pages.quarantine import quarantine_page
 from customhouse.console.render import Templates
 from customhouse.console.serve import serve
 from customhouse.console.streams import Streams
@@ -54,6 +58,11 @@ class House:
         self.persons = Persons(place.reference_key())
         self.live = LiveOf(place, self.persons)
         self.streams = Streams()
+        self.quarantine = QuarantineOf(
+            place,
+            lambda error: process.logger.failed("console.quarantine_failed", error),
+            lambda ref: process.logger.info("console.personal_data_shown", page="quarantine", event=ref),
+        )
         self.desk.report = lambda error: process.logger.failed("console.page_failed", error)
 
     def pages(self) -> list[Page]:
@@ -61,6 +70,8 @@ class House:
         return [
             overview_page(self.desk, OverviewOf(self.watcher)),
             live_page(self.desk, self.live, self.streams),
+            event_page(self.desk, EventOf(self.process.workspace, self.persons)),
+            quarantine_page(self.desk, self.quarantine, self.persons.reference),
             configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
         ]
 
@@ -68,6 +79,7 @@ class House:
         """Keep the history, and let go of the files."""
         self.desk.close()
         self.live.close()
+        self.quarantine.close()
         with self.process.chore("history"):
             self.watcher.save()
         self.window.close()
