@@ -5,7 +5,7 @@ import time
 from customhouse.app.checks import RESERVED
 from customhouse.app.windows.watcher import Watcher, counted
 from customhouse.app.windows.window import Seen
-from customhouse.console.pages.overview import (
+from customhouse.console.pages.overview_data import (
     CHARTS,
     Account,
     DestinationLine,
