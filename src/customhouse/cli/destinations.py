@@ -9,11 +9,11 @@ from rich.text import Text
 
 from customhouse.app.rules import newest
 from customhouse.app.windows import destinations as shared
-from customhouse.app.windows.destinations import DestinationState
 from customhouse.app.windows.window import Window
 from customhouse.app.workspace import Workspace
 from customhouse.cli.output import FAILED, as_json, errors_in_words, fail, out, table, when
 from customhouse.cli.place import HERE, DataOption, JsonOption, WorkspaceOption, reading
+from customhouse.model.standing import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Show how destinations fare; pause and resume them.")
 _TONES = {"running": "green", "paused": "yellow", "backing off": "yellow", "full": "yellow", "starting": "yellow"}

@@ -8,8 +8,6 @@ never shown: they may quote the events.
 from typing import Any
 from urllib.parse import urlsplit
 
-from msgspec import Struct
-
 from customhouse.alarms.words import events, size, span, waiting
 from customhouse.app.configuration import Configuration
 from customhouse.app.windows.window import Seen
@@ -18,6 +16,7 @@ from customhouse.destinations.webhook import WebhookConfig
 from customhouse.model.frames import OWED_TOPIC
 from customhouse.model.lane import LaneConfig
 from customhouse.model.reasons import REASONS
+from customhouse.model.standing import AnswerLine, DestinationState
 from customhouse.state.jobs import Answer, Jobs
 
 NOT_RUNNING = "not running"
@@ -25,57 +24,6 @@ REMOVED = "removed"
 STARTING = "starting"
 _JOB_SECONDS = 15.0
 _TOO_LONG = 10 * 365 * 86_400
-
-
-class AnswerLine(Struct, frozen=True, kw_only=True):
-    """One kind of answer a destination gave, in documented words. Times in microseconds since 1970."""
-
-    status: int
-    reason: str
-    meaning: str
-    count: int
-    first_at: int
-    last_at: int
-
-
-class DestinationState(Struct, frozen=True, kw_only=True):
-    """How one destination fares. Times in microseconds since 1970, ages in seconds, None where nothing is known."""
-
-    name: str
-    kind: str
-    """`webhook` or `lake`; empty for one that is no longer configured."""
-    where: str
-    """The host it leads to, without path and query: these may hold a secret."""
-    state: str
-    state_since: int | None
-    words: str
-    """The state in one sentence, with numbers."""
-    lag_events: int
-    oldest_seconds: float | None
-    retrying: int
-    rate: float | None
-    """Events delivered per second over the last minute."""
-    success: float | None
-    """Share of the events finished within five minutes that were delivered."""
-    delivered: int
-    rejected: int
-    """Refused for good, and waiting in quarantine for a decision."""
-    expired: int
-    breaker: str
-    failures: int
-    """Attempts that failed in a row."""
-    last_answer: str
-    answers: list[AnswerLine]
-    paused_at: int | None
-    paused_by: str
-    pausable: bool
-    backlog_events: int | None
-    """Its budget; None for no bound."""
-    backlog_seconds: float | None
-    budget_used: float | None
-    """Share of the budget that is used up; None when there is none."""
-    held_bytes: int
-    """Bytes of the log that are kept because this destination has not had them yet."""
 
 
 def destinations(workspace: Workspace, configuration: Configuration, seen: Seen) -> list[DestinationState]:

@@ -71,6 +71,10 @@ class AlarmWatch:
         """Return the newest state: the board, what waits, how the webhook fares."""
         return self._state
 
+    def enabled(self) -> bool:
+        """Tell whether anything is watched at all."""
+        return self._configuration is None or self._configuration.alarms.enabled
+
     def strip(self) -> Sequence[StripLine]:
         """Return what stands above every page."""
         return [StripLine(f"{alarm.subject}: {alarm.told}", _TONES[alarm.severity]) for alarm in self.standing()]
