@@ -13,8 +13,8 @@ from customhouse.app.windows.configuration import ConfigurationOf
 from customhouse.app.windows.event import EventOf
 from customhouse.app.windows.live import LiveOf
 from customhouse.app.windows.overview import OverviewOf
-from customhouse.app.windows.quarantine.desk import QuarantineOf
 from customhouse.app.windows.persons import Persons
+from customhouse.app.windows.quarantine.desk import QuarantineOf
 from customhouse.app.windows.watcher import Watcher
 from customhouse.app.windows.window import Window
 from customhouse.console.access import Access
@@ -61,7 +61,7 @@ class House:
         self.quarantine = QuarantineOf(
             place,
             lambda error: process.logger.failed("console.quarantine_failed", error),
-            lambda ref: process.logger.info("console.personal_data_shown", page="quarantine", event=ref),
+            lambda ref: process.logger.info("console.personal_data_shown", page="quarantine", id=ref),
         )
         self.desk.report = lambda error: process.logger.failed("console.page_failed", error)
 
@@ -71,7 +71,7 @@ class House:
             overview_page(self.desk, OverviewOf(self.watcher)),
             live_page(self.desk, self.live, self.streams),
             event_page(self.desk, EventOf(self.process.workspace, self.persons)),
-            quarantine_page(self.desk, self.quarantine, self.persons.reference),
+            quarantine_page(self.desk, self.quarantine),
             configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
         ]
 

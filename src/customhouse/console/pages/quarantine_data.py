@@ -1,6 +1,6 @@
 """What the Quarantine page shows and asks for, in the words it shares with whoever reads the house for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 from urllib.parse import urlencode
 
@@ -215,6 +215,9 @@ class QuarantineSource(Protocol):
     def whole(self, ref: str) -> Whole | None:
         """Return one event. Raises Unavailable."""
 
+    def faults(self, steps: Sequence[Step]) -> Sequence[str]:
+        """Return in words what is wrong with a repair; empty when it can be tried."""
+
     def foresee(self, verb: Verb, choice: Choice, steps: Sequence[Step]) -> Foreseen:
         """Return what an act would do. Raises Unavailable."""
 
@@ -227,8 +230,11 @@ class QuarantineSource(Protocol):
     def run(self, run_id: str) -> Run | None:
         """Return how far an act is."""
 
+    def refer(self, kind: str, person: str) -> str:
+        """Return the keyed reference of a person's id."""
+
+    def note_shown(self, ref: str) -> None:
+        """Leave a line in the log: somebody looked at the personal data of an event."""
+
     def audit(self) -> Sequence[Act]:
         """Return what was done here, newest first."""
-
-
-Mask = Callable[[str], str]

@@ -6,6 +6,7 @@ from itertools import islice
 
 import msgspec
 
+from customhouse.app.windows.persons import PersonKind, Persons
 from customhouse.app.windows.quarantine.acts import Mend, foresee, preview
 from customhouse.app.windows.quarantine.entries import (
     Entry,
@@ -19,7 +20,7 @@ from customhouse.app.windows.quarantine.entries import (
     whole,
 )
 from customhouse.app.windows.quarantine.groups import Groups
-from customhouse.app.windows.quarantine.recipe import Undone, mend, read
+from customhouse.app.windows.quarantine.recipe import Undone, mend, problems, read
 from customhouse.app.windows.quarantine.runs import Order, Runs
 from customhouse.app.workspace import Workspace
 from customhouse.console.pages.quarantine_data import (
@@ -42,6 +43,7 @@ from customhouse.pipeline.quarantine import MOST_EVENTS
 from customhouse.state.jobs import Jobs
 from customhouse.wire.ids import as_id
 
+_KINDS: dict[str, PersonKind] = {"user": "user", "anonymous": "anonymous", "group": "group"}
 _OWNERS = ("pipeline", "delivery")
 _EXAMPLES = 3
 _AUDITED = 20
@@ -51,9 +53,13 @@ _VERBS = ("replay", "discard")
 class QuarantineOf:
     """The quarantine of a workspace. Every method may be called from any thread."""
 
-    def __init__(self, workspace: Workspace, report: Callable[[Exception], None]) -> None:
-        """Open nothing yet; `report` is told what no page would hear of."""
+    def __init__(
+        self, workspace: Workspace, report: Callable[[Exception], None], note: Callable[[str], None]
+    ) -> None:  # fmt: skip
+        """Open nothing yet; `report` is told what no page would hear of, `note` which event's data somebody looked at."""
         self._workspace = workspace
+        self._note = note
+        self._persons = Persons(workspace.reference_key())
         self._groups = Groups(workspace, report)
         self._runs = Runs(workspace, report)
 
@@ -79,6 +85,10 @@ class QuarantineOf:
                 plain = {name: getattr(entry, name) for name in entry.__struct_fields__}
                 return Whole(**plain | {"ref": entry.ref, "event": entry.label, "body": text_of(one)})
         return None
+
+    def faults(self, steps: Sequence[Step]) -> list[str]:
+        """Return in words what is wrong with a repair; empty when it can be tried."""
+        return problems(steps)
 
     def foresee(self, verb: Verb, choice: Choice, steps: Sequence[Step]) -> Foreseen:
         """Return what an act would do. Raises Unavailable."""
@@ -116,6 +126,14 @@ class QuarantineOf:
     def run(self, run_id: str) -> Run | None:
         """Return how far an act is."""
         return self._runs.run(run_id)
+
+    def refer(self, kind: str, person: str) -> str:
+        """Return the keyed reference of a person's id."""
+        return self._persons.reference(_KINDS[kind], person)
+
+    def note_shown(self, ref: str) -> None:
+        """Leave a line in the log: somebody looked at the personal data of an event."""
+        self._note(ref)
 
     def audit(self) -> list[Act]:
         """Return what was done with held events, by any window, newest first."""
