@@ -147,7 +147,7 @@ def _line(version: Accepted, before: Accepted | None) -> Version:
     if before is None:
         changed = "the first that is kept"
     else:
-        changed = summary(difference(_side(before), _side(version))) or "nothing but the form of the files"
+        changed = summary(difference(_side(before), _side(version), text=False)) or "nothing but the form of the files"
     if version.rolled_back_to:
         changed = f"back to {version.rolled_back_to}: {changed}"
     return Version(

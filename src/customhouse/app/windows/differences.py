@@ -54,8 +54,8 @@ class Difference(Struct, frozen=True):
         return not self.changes
 
 
-def difference(before: Side, after: Side) -> Difference:
-    """Return how `after` differs from `before`."""
+def difference(before: Side, after: Side, *, text: bool = True) -> Difference:
+    """Return how `after` differs from `before`; the text is most of the work, and not everybody needs it."""
     old, new = masked(before.configuration), masked(after.configuration, before.configuration)
     plans = _events(before.events), _events(after.events)
     changes = [Change(kind, "configuration", place, "", a, b) for kind, place, a, b in _walk(old, new, "")]
@@ -66,10 +66,9 @@ def difference(before: Side, after: Side) -> Difference:
             changes.append(Change(kind, "plan", "", title, pair[0], pair[1]))
         else:
             changes += [Change(kind, "plan", place, title, a, b) for kind, place, a, b in _walk(*pair, "")]
-    text = [*_unified("customhouse.yaml", old, new, (before.name, after.name))]
-    for title in sorted({*plans[0], *plans[1]}):
-        text += _unified(f"plan: {title}", plans[0].get(title), plans[1].get(title), (before.name, after.name))
-    return Difference(before.name, after.name, changes, text)
+    return Difference(
+        before.name, after.name, changes, [*_text((before.name, after.name), (old, new), plans)] if text else []
+    )
 
 
 def summary(found: Difference) -> str:
@@ -106,6 +105,7 @@ def _events(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
+_Plan = dict[str, dict[str, Any]]
 _Step = tuple[Literal["added", "removed", "changed"], str, Any, Any]
 
 
@@ -138,6 +138,15 @@ def _walk_lists(before: list[Any], after: list[Any], place: str) -> Iterator[_St
             yield "removed", f"{place}[{n}]", before[n], None
         for n in range(c + paired, d):
             yield "added", f"{place}[{n}]", None, after[n]
+
+
+def _text(names: tuple[str, str], sides: tuple[Any, Any], plans: tuple[_Plan, _Plan]) -> Iterator[str]:
+    """Yield the lines of a unified diff of configurations, and then of every event that differs."""
+    yield from _unified("customhouse.yaml", *sides, names)
+    for title in sorted({*plans[0], *plans[1]}):
+        before, after = plans[0].get(title), plans[1].get(title)
+        if before is None or after is None or any(_walk(before, after, "")):
+            yield from _unified(f"plan: {title}", before, after, names)
 
 
 def _unified(title: str, before: Any, after: Any, names: tuple[str, str]) -> Iterator[str]:
