@@ -11,6 +11,7 @@ from customhouse.app.rules import newest
 from customhouse.app.windows.alarms import AlarmWatch
 from customhouse.app.windows.configuration import ConfigurationOf
 from customhouse.app.windows.event import EventOf
+from customhouse.app.windows.lanes import AlarmsOf, DestinationsOf
 from customhouse.app.windows.live import LiveOf
 from customhouse.app.windows.overview import OverviewOf
 from customhouse.app.windows.persons import Persons
@@ -21,7 +22,9 @@ from customhouse.console.access import Access
 from customhouse.console.application import Health, Probes, application
 from customhouse.console.config import ConsoleConfig
 from customhouse.console.desk import Desk, Page
+from customhouse.console.pages.alarms import alarms_page
 from customhouse.console.pages.configuration import configuration_page
+from customhouse.console.pages.destinations import destinations_page
 from customhouse.console.pages.event import event_page
 from customhouse.console.pages.live import live_page
 from customhouse.console.pages.overview import overview_page
@@ -72,7 +75,9 @@ class House:
             live_page(self.desk, self.live, self.streams),
             event_page(self.desk, EventOf(self.process.workspace, self.persons)),
             quarantine_page(self.desk, self.quarantine),
+            destinations_page(self.desk, DestinationsOf(self.window.workspace, self.watcher)),
             configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
+            alarms_page(self.desk, AlarmsOf(self.alarms)),
         ]
 
     def close(self) -> None:
