@@ -181,7 +181,8 @@ def _personal_name(name: str, inner: Any, path: tuple[str, ...]) -> bool:
         return False
     if len(words) > 1:
         return words[-2] in _NAMES
-    return bool(path) and holder not in _THINGS
+    technical = len(path) == 2 and path[0] == "context" and holder in _THINGS
+    return bool(path) and not technical
 
 
 def _covered(text: str) -> str:

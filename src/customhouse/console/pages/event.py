@@ -6,7 +6,7 @@ Personal data is masked. Who asks to see it leaves a line in the audit first, an
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,7 @@ from customhouse.console.mask import Mask, plain
 from customhouse.console.pretty import Line, compact, differences, lines
 from customhouse.ledger.explain import Story
 from customhouse.model.reasons import REASONS
+from customhouse.wire.ids import as_id
 
 PATH = "/events"
 _LONGEST = 600
@@ -80,7 +81,10 @@ class Shown(Struct, frozen=True, kw_only=True):
     canonical_note: str
     request: list[Line]
     changes: list[tuple[str, str, str]]
-    wrong: dict[str, str]
+    persons: list[str]
+    """References of whose it is, to find the rest of theirs."""
+    next: str
+    """Where one can do something about it; empty when there is nothing to do."""
     masked: bool
 
 
@@ -99,7 +103,7 @@ def event_page(desk: Desk, source: EventSource) -> Page:
     async def show(request: Request) -> Response:
         asked = _asked(request)
         found = await desk.search(source.find, asked)
-        shown = [_shown(told, Mask(source.refer)) for told in found]
+        shown = [_shown(told, source, Mask(source.refer)) for told in found]
         status = 200 if shown else 404
         return desk.page(request, "event.html", "Event", asked=plain(asked), shown=shown, person=False, status=status)
 
@@ -109,7 +113,7 @@ def event_page(desk: Desk, source: EventSource) -> Page:
         if not found:
             raise HTTPException(404)
         await desk.search(source.reveal, asked)
-        shown = [_shown(told, None) for told in found]
+        shown = [_shown(told, source, None) for told in found]
         return desk.page(request, "event.html", "Event", asked=asked, shown=shown, person=False)
 
     async def story(request: Request) -> Response:
@@ -132,7 +136,7 @@ def _asked(request: Request) -> str:
     return asked.strip()[:_LONGEST]
 
 
-def _shown(told: Told, mask: Mask | None) -> Shown:
+def _shown(told: Told, source: EventSource, mask: Mask | None) -> Shown:
     """Make an event ready for the page; without a mask it is shown as it is."""
     hide: Callable[[Any], Any] = mask.value if mask else _same
     raw, canonical = hide(told.raw), hide(told.canonical)
@@ -151,9 +155,33 @@ def _shown(told: Told, mask: Mask | None) -> Shown:
         canonical_note=told.canonical_note,
         request=lines(request, {}) if told.facts.protocol else [],
         changes=_changes(raw, canonical),
-        wrong=wrong,
+        persons=_persons(told, source),
+        next=_next(told.story),
         masked=mask is not None,
     )  # fmt: skip
+
+
+def _persons(told: Told, source: EventSource) -> list[str]:
+    """Return the references of the user and the visitor an event names."""
+    said, known = told.raw if isinstance(told.raw, dict) else {}, told.canonical or {}
+    pairs = (
+        ("user", known.get("user_id") or said.get("userId")),
+        ("anonymous", known.get("anonymous_id") or said.get("anonymousId")),
+    )
+    return [source.refer(kind, person) for kind, value in pairs if (person := as_id(value))]
+
+
+def _next(story: Story) -> str:
+    """Return where an event that is held back can be mended."""
+    kind, _, reason = story.state.partition(":")
+    if kind == "quarantined":
+        return "/quarantine?" + urlencode(
+            {"reason": reason, "event": story.event} if story.event else {"reason": reason}
+        )
+    refused = [step.station for step in story.steps if step.tone == "bad"]
+    return (
+        f"/quarantine?{urlencode({'destination': refused[-1]})}" if kind in ("rejected", "expired") and refused else ""
+    )
 
 
 _TONES = {"delivered": "good", "quarantined": "bad", "rejected": "bad", "expired": "bad", "dropped": "again",
