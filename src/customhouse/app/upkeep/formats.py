@@ -169,3 +169,11 @@ def _files(data: Path, kind: Kind, *, thorough: bool) -> Iterator[Path]:
         # States and announcements stand side by side in one folder; segments, tables of ids and versions follow
         # one another, and the newest was written by the newest version.
         yield from sorted(paths) if thorough or kind.keeping == "state" else [max(paths)]
+
+
+def row(kind: Kind) -> str:
+    """Return a kind as a row of the table in `docs/operations/formats.md`."""
+    patterns = "<br>".join(f"`{pattern}`" for pattern in kind.patterns)
+    back_up = {"as it is": "as it is", "not": "no"}.get(kind.keeping, "at one moment")
+    cells = (kind.name, patterns, str(kind.version or "–"), kind.stands, kind.reader, kind.rule, back_up)
+    return f"| {' | '.join(cells)} |"

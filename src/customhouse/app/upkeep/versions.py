@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from customhouse.log.mark import SLOTS
 from customhouse.log.reader import Reader
+from customhouse.model.errors import Broken, Unavailable
 
 Look = Callable[[Path], int | None]
 
@@ -67,10 +68,12 @@ def sqlite(path: Path) -> int | None:
 
 
 def newest_frame(folder: Path) -> int | None:
-    """Return the format of the newest durable frame of a partition."""
+    """Return the format of the newest durable frame of a partition; None when mark or segment do not let it be read."""
     reader = Reader(folder)
     try:
         frame = reader.last()
+    except (Broken, Unavailable):  # they have formats of their own, and readers that tell of damage
+        return None
     finally:
         reader.close()
     return None if frame is None else _first_number(frame.body)
