@@ -1,13 +1,14 @@
 """
 How long a house takes to be itself again after every process of it was killed at once.
 
-    python -m bench.recovery [--stored 1000000] [--waiting 100000] [--json]
+    python -m bench.recovery [--stored 1000000] [--waiting 100000]
 
 A house takes in and delivers `stored` events. Then its pipeline and delivery are stopped (SIGSTOP), so that what comes
 waits in the log; when `waiting` events wait there, everything is killed (SIGKILL) and `customhouse run` is started
 again. Measured from that start, Python's included: until the door answers 200 to an event, until every process says
-that it is ready, and until everything that waited is judged and in the lake. The books must balance then. What a power
-cut adds, the disk's own recovery, is not in it: the page cache survives a kill.
+that it is ready, and until everything that waited is judged and in the lake. `_cpu` are CPU
+seconds up to there, of supervisor and door, and of all: they say what a busy machine hides. The books must balance in
+the end. What a power cut adds, the disk's own recovery, is not in it: the page cache survives a kill.
 """
 
 import argparse
@@ -29,7 +30,7 @@ import yaml
 from bench import load
 from bench.calls import call
 from bench.house import House, opened, workspace
-from bench.units import machine, others_busy, within
+from bench.units import cpu_of, machine, others_busy, within
 from customhouse.app.process import KINDS, announcement
 from customhouse.app.workspace import Workspace
 
@@ -79,12 +80,16 @@ def _recover(place: Workspace, received: int) -> dict[str, float]:
         port = yaml.safe_load(place.config_file.read_text())["listen"]["port"]
         within(120, lambda: _answers(port), "the door answers", pause=0.01)
         figures["door"] = time.monotonic() - began
+        house.pids |= house.announced()
+        figures["door_cpu"] = sum(cpu_of([house.pids[kind]]) for kind in ("supervisor", "collector"))
         within(120, lambda: all(announcement(place, kind) for kind in KINDS), "every process is ready")
         figures["ready"] = time.monotonic() - began
         within(600, lambda: house.judged() >= received, "what waited is judged", pause=0.05)
         figures["judged"] = time.monotonic() - began
         within(600, house.delivered, "what waited is in the lake", pause=0.05)
         figures["delivered"] = time.monotonic() - began
+        house.pids |= house.announced()
+        figures["delivered_cpu"] = sum(house.cpu().values())
         within(60, lambda: _balanced(house), "the books balance", pause=0.5)
         os.kill(house.pids["supervisor"], signal.SIGTERM)
     return {name: round(value, 2) for name, value in figures.items()}
