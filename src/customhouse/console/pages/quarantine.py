@@ -34,7 +34,8 @@ def quarantine_page(desk: Desk, source: QuarantineSource) -> Page:
         shown = await desk.read(source.whole, one.example) if one else None
         return desk.page(
             request, "quarantine.html", "Quarantine", held=held, fits=fits, table=_groups(held, fits), one=one,
-            count=sum(group.count for group in held.groups), about=REASONS.get(one.reason) if one else None,
+            count=sum(group.count for group in held.groups),
+            repairable=sum(group.count for group in held.groups if not group.destination), about=REASONS.get(one.reason) if one else None,
             example=example(shown, Veil(source.refer, shown=False)) if shown else None, choices=_choices(whole),
             audit=_audit(await desk.read(source.audit)),
         )  # fmt: skip

@@ -1,6 +1,5 @@
 """Replay, repair and discard: what would happen in numbers first, one confirmation, then the outcome in numbers."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from customhouse.console.pages.quarantine_forms import (
     steps_from,
     steps_in,
     steps_text,
+    suggested,
 )
 from customhouse.console.pages.quarantine_mask import Veil
 from customhouse.console.pages.quarantine_shown import Difference, difference, problems
@@ -34,7 +34,6 @@ _KINDS = (
     ("remove", "remove a field"),
     ("name", "rename the event to"),
 )
-_EVERY = re.compile(r"\[\d+\]")
 _TYPES = ("number", "integer", "boolean", "string", "date")
 
 
@@ -101,10 +100,11 @@ def _repairing(desk: Desk, source: QuarantineSource) -> list[Route]:
         groups = [group for group in (await desk.read(source.held, choice.fits)).groups if not group.destination]
         whole = await desk.read(source.whole, groups[0].example) if groups else None
         wrong = problems(whole.reason, whole.type, whole.detail) if whole else []
+        first = suggested(wrong)
         return desk.page(
             request, "quarantine_repair.html", "Repair held events", choice=choice, wrong=wrong, kinds=_KINDS,
-            types=_TYPES, rows=range(STEP_ROWS), count=sum(group.count for group in groups), whole=whole,
-            offending=_EVERY.sub("[*]", wrong[0].path) if wrong else "",
+            types=_TYPES, count=sum(group.count for group in groups), whole=whole,
+            rows=[*first, *[None] * (STEP_ROWS - len(first))],
         )  # fmt: skip
 
     async def try_out(request: Request, form: Form) -> Response:

@@ -1,5 +1,6 @@
 """What people typed and ticked on the Quarantine page, read from addresses and forms within bounds."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -7,10 +8,13 @@ from starlette.requests import Request
 
 from customhouse.console.desk import Form
 from customhouse.console.pages.quarantine_data import Choice, Fits, Step
+from customhouse.console.pages.quarantine_shown import Problem
 
 MOST_REFS = 200
 STEP_ROWS = 4
 _LONGEST = 600
+_EVERY = re.compile(r"\[\d+\]")
+_EXPECTED = re.compile(r"expected (number|integer|boolean|string)\b")
 _STEPS_BYTES = 20_000
 
 
@@ -36,9 +40,24 @@ def steps_in(form: Form) -> list[Step]:
         do, path, value = (form.get(f"{name}{nth}", "").strip()[:_LONGEST] for name in ("do", "path", "value"))
         if do == "convert":
             value = form.get(f"type{nth}", "")
-        if do and (path or value):
+        if do and (path or value) and (do != "set" or value):
             found.append(msgspec.convert({"do": do, "path": path, "value": value}, Step))
     return found
+
+
+def suggested(wrong: Sequence[Problem]) -> list[Step]:
+    """Return the steps that would mend what is wrong, as far as its words tell; a value to set is left to the person."""
+    found = []
+    for problem in wrong:
+        path = _EVERY.sub("[*]", problem.path)
+        kind = _EXPECTED.match(problem.words)
+        if kind and path:
+            found.append(Step("convert", path, kind[1]))
+        elif problem.words.endswith("is not allowed by the plan"):
+            found.append(Step("remove", path))
+        elif path:
+            found.append(Step("name" if path == "event" else "set", path))
+    return (found or [Step("set")])[:STEP_ROWS]
 
 
 def steps_from(text: str) -> list[Step]:

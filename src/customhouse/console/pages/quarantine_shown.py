@@ -49,6 +49,16 @@ class Row(Struct, frozen=True):
     mark: str = ""
     words: str = ""
 
+    @property
+    def bare(self) -> str:
+        """Return the line without what stands before it."""
+        return self.text.lstrip(" ")
+
+    @property
+    def indent(self) -> str:
+        """Return the blanks before it."""
+        return self.text[: len(self.text) - len(self.bare)]
+
 
 class Difference(Struct, frozen=True):
     """One line of two texts compared: `-` was there, `+` comes, a space is in both, `…` leaves something out."""
