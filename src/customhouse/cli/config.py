@@ -89,8 +89,9 @@ def diff(
 ) -> None:
     """Show how two versions differ, or a version and the files on disk as they would be loaded.
 
-    Examples: customhouse config diff            what a reload would change
-              customhouse config diff 3 5
+    Example, what a reload would change: customhouse config diff
+
+    Example, two versions: customhouse config diff 3 5
     """
     with errors_in_words():
         configs = Configs(workspace(root, data))

@@ -60,7 +60,7 @@ AgainOption = Annotated[bool, typer.Option("--again", help="Import from the begi
 PatienceOption = Annotated[float, typer.Option(min=0, help="Seconds to wait for a door that is busy or closed.")]
 
 
-class _Options(Struct, frozen=True, kw_only=True):
+class _Options(Struct, frozen=True):
     place: Workspace
     configuration: Configuration
     plan: Plan
@@ -85,13 +85,14 @@ def import_(
     patience: PatienceOption = 300.0,
     as_json_: JsonOption = False,
 ) -> None:
-    r"""Import history. Times are kept as they are; a stopped import goes on where it was; rows that cannot be read are listed.
+    """Import history. Times are kept as they are; a stopped import goes on where it was; rows that cannot be read are listed.
 
     Exit code 0: every row is in. 1: stopped before the end. 2: wrong use. 3: some rows were refused, see the list.
 
-    Examples: customhouse import events.jsonl.gz --source web
-              customhouse import orders.csv --source shop --set 'event=Order Completed' --map 'user id=userId' \
-                --map when=timestamp --map total=properties.total:number --dry-run 3
+    Example: customhouse import events.jsonl.gz --source web
+
+    Example: customhouse import orders.csv --source shop --set event=Ordered --map 'user id=userId' --map when=timestamp
+    --map total=properties.total:number --dry-run 3
     """
     with errors_in_words():
         shape = shape_asked(maps or [], sets or [], map_file)
@@ -101,9 +102,7 @@ def import_(
         known(configuration, source)
         results = []
         for name, plan in plans:
-            options = _Options(
-                place=place, configuration=configuration, plan=plan, again=again, patience=patience, json=as_json_
-            )
+            options = _Options(place, configuration, plan, again=again, patience=patience, json=as_json_)
             results.append(_dry(name, options, dry_run) if dry_run is not None else _import(name, options))
         if as_json_:
             as_json(results if len(results) > 1 else results[0])

@@ -125,12 +125,12 @@ class ConfigurationSource(Protocol):
 def configuration_page(desk: Desk, source: ConfigurationSource) -> Page:
     """Return the page, its tables, and the button."""
 
-    async def front(request: Request, *, status: int = 200, loaded: Loaded | None = None) -> Response:
+    async def front(request: Request, *, loaded: Loaded | None = None) -> Response:
         before = _number(request.query_params.get("before", "0"))
         state = await desk.search(source.standing)
         lines = await desk.search(source.versions, _ON_PAGE, before)
         return desk.page(
-            request, "configuration.html", "Configuration", status=status, state=state, loaded=loaded, before=before,
+            request, "configuration.html", "Configuration", status=409 if loaded else 200, state=state, loaded=loaded, before=before,
             versions=_versions(lines, before), processes=_processes(state), problems=_problems(state),
             older=lines[-1].number if len(lines) == _ON_PAGE and lines[-1].number > 1 else 0,
             came=_number(request.query_params.get("loaded", "0")),
@@ -138,16 +138,14 @@ def configuration_page(desk: Desk, source: ConfigurationSource) -> Page:
 
     async def load(request: Request, form: Form) -> Response:
         done = await desk.search(source.load, form.get("seen", ""))
-        if done.ok:
-            return RedirectResponse(f"{PATH}?loaded={done.number}", 303)
-        return await front(request, status=409, loaded=done)
+        return RedirectResponse(f"{PATH}?loaded={done.number}", 303) if done.ok else await front(request, loaded=done)
 
     async def difference(request: Request) -> Response:
         found = await _compared(desk, source, request)
+        changes, (older, newer) = _changes(found, request.url.query), _asked(request)
         return desk.page(
-            request, "configuration_diff.html", "Difference", found=found, changes=_changes(found, request.url.query),
-            older=_asked(request)[0], newer=_asked(request)[1],
-        )  # fmt: skip
+            request, "configuration_diff.html", "Difference", found=found, changes=changes, older=older, newer=newer
+        )
 
     async def one(request: Request) -> Response:
         found = await desk.search(source.version, request.path_params["number"])
