@@ -37,6 +37,9 @@ class Asked:
     def all(self):
         return self.states
 
+    def look(self):
+        self.acts.append(("look", ""))
+
     def effects(self, state):
         return Effects(f"{state.lag_events:,} wait now", "sending begins", f"{state.rejected} are sent once more")
 
@@ -92,7 +95,7 @@ def test_an_act_says_what_it_does_in_numbers_and_asks_once():
     assert (done.status, done.headers["location"]) == (303, "/destinations/crm?done=pause")
     assert "nothing is sent until somebody resumes it" in client.get("/destinations/crm?done=pause").text
     client.post("/destinations/crm/replay")
-    assert source.acts == [("pause", "crm"), ("replay", "crm")]
+    assert source.acts == [("pause", "crm"), ("look", ""), ("replay", "crm"), ("look", "")]
     assert "cannot be paused" in client.get("/destinations/lake").text
 
 

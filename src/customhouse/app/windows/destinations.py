@@ -5,11 +5,13 @@ Everything here was published by delivery, stands in the books, or in the config
 never shown: they may quote the events.
 """
 
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from customhouse.alarms.words import events, size, span, waiting
 from customhouse.app.configuration import Configuration
+from customhouse.app.lanes import lanes
 from customhouse.app.windows.window import Seen
 from customhouse.app.workspace import Workspace
 from customhouse.destinations.webhook import WebhookConfig
@@ -23,6 +25,8 @@ NOT_RUNNING = "not running"
 REMOVED = "removed"
 STARTING = "starting"
 _JOB_SECONDS = 15.0
+_PUBLISHED_SECONDS = 5.0
+"""Delivery tells once a second how its lanes fare; then it is late, and what was done is done all the same."""
 _TOO_LONG = 10 * 365 * 86_400
 
 
@@ -35,17 +39,29 @@ def destinations(workspace: Workspace, configuration: Configuration, seen: Seen)
 
 def pause(workspace: Workspace, name: str, asked_by: str) -> Answer:
     """Have delivery send nothing to a destination until it is resumed. Raises Unavailable."""
-    return Jobs(workspace.jobs("delivery")).ask("pause", {"lane": name}, timeout=_JOB_SECONDS, asked_by=asked_by)
+    answer = Jobs(workspace.jobs("delivery")).ask("pause", {"lane": name}, timeout=_JOB_SECONDS, asked_by=asked_by)
+    return _seen_to(workspace, name, answer, paused=True)
 
 
 def resume(workspace: Workspace, name: str, asked_by: str) -> Answer:
     """Have delivery go on, at once. Raises Unavailable."""
-    return Jobs(workspace.jobs("delivery")).ask("resume", {"lane": name}, timeout=_JOB_SECONDS, asked_by=asked_by)
+    answer = Jobs(workspace.jobs("delivery")).ask("resume", {"lane": name}, timeout=_JOB_SECONDS, asked_by=asked_by)
+    return _seen_to(workspace, name, answer, paused=False)
 
 
 def replay(workspace: Workspace, name: str, asked_by: str) -> Answer:
     """Have delivery owe a destination its rejected events once more, as many as it has room for. Raises Unavailable."""
     return Jobs(workspace.jobs("delivery")).ask("replay", {"lane": name}, timeout=60.0, asked_by=asked_by)
+
+
+def _seen_to(workspace: Workspace, name: str, answer: Answer, *, paused: bool) -> Answer:
+    """Wait a moment until what was done is published, so that whoever looks next sees it."""
+    until = time.monotonic() + _PUBLISHED_SECONDS
+    while answer.ok and time.monotonic() < until:
+        if bool(lanes(workspace).get(name, {}).get("paused_at")) == paused:
+            break
+        time.sleep(0.1)
+    return answer
 
 
 def effect_of_pause(state: DestinationState) -> str:

@@ -24,6 +24,10 @@ class DestinationsOf:
         """Return every destination. Raises Unavailable, OSError."""
         return shared.destinations(self._workspace, newest(self._workspace).configuration, self._watcher.newest())
 
+    def look(self) -> None:
+        """Have the house looked at now: something has just been changed. Raises Unavailable, OSError."""
+        self._watcher.look()
+
     def effects(self, state: DestinationState) -> Effects:
         """Return what each act would do."""
         return Effects(

@@ -56,6 +56,9 @@ class DestinationsSource(Protocol):
     def all(self) -> list[DestinationState]:
         """Return every destination."""
 
+    def look(self) -> None:
+        """Look at the house now, because something was changed."""
+
     def effects(self, state: DestinationState) -> Effects:
         """Return what each act would do to a destination."""
 
@@ -92,6 +95,7 @@ def destinations_page(desk: Desk, source: DestinationsSource) -> Page:
         done = await desk.search(source.act, what, state.name)
         if not done.ok:
             raise Unavailable(done.message)
+        await desk.read(source.look)
         return RedirectResponse(f"{_href(state.name)}?done={what}", 303)
 
     async def table(_request: Request) -> Table:
