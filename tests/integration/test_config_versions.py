@@ -74,6 +74,7 @@ def test_what_was_never_loaded_is_not_lost_by_a_rollback(house):
     assert "depth: 21" in (house.folder / "customhouse.yaml").read_text()
     asked = house.cli("config", "rollback", "1", "--force")
     assert asked.returncode == 1, "nobody was there to say yes"
+    assert house.cli("config", "rollback", "1", "--force", "--json").returncode == 2
     assert house.cli_json("config", "rollback", "1", "--force", "--yes")["config"] == 3
     assert "depth" not in (house.folder / "customhouse.yaml").read_text()
 

@@ -144,6 +144,8 @@ def rollback(
             )
             return
         if not yes:
+            if as_json_:
+                raise Misconfigured([Problem("--json", "asks nobody", "add --yes, or look with --dry-run")])
             _say_prospect(found, difference, [], as_json_=False)
             typer.confirm(f"Put version {number} in force and write these files?", abort=True, err=True)
         _carry_out(place, found, force, as_json_)
@@ -160,6 +162,7 @@ def _carry_out(place: Workspace, found: Prospect, force: bool, as_json_: bool) -
     arguments = {"number": found.to, "seen": found.seen, "force": force}
     answer = Jobs(place.jobs("supervisor")).ask("rollback", arguments, timeout=_ASK_SECONDS)
     if not answer.ok:
+        err.print(Text(answer.message, style="bold red"))
         problems = [Problem(**each) for each in answer.details.get("problems", [])]
         raise Misconfigured(
             problems or [Problem(f"version {found.to}", answer.message, "see `customhouse config log`")]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from msgspec import Struct
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from customhouse.app.configuration import Configuration, read
@@ -123,7 +123,7 @@ def _import(name: str, options: _Options) -> dict[str, Any]:
         return _send(name, options, key, listed, None)
     path = Path(name)
     size = path.stat().st_size if path.exists() else 0
-    with _bar(f"reading {path.name}", size) as tell:
+    with _bar("reading", size) as tell:
         content = content_of(path, lambda done: tell(done, ""))
     with held(folder, content, plan.source, plan.hash, again=options.again) as progress:
         record = progress.record
@@ -140,7 +140,7 @@ def _send(name: str, options: _Options, key: Secret, listed: Path, progress: Hel
     work = Import(options.plan, options.configuration.limits.limits(), _protocol(options), scratch)
     refused = Refused(listed, progress.record.refused_bytes if progress else 0)
     stopped = ""
-    with opened(path, sys.stdin.buffer) as (file, at), _bar(f"sending {listed.name[:-14]}", size) as tell:
+    with opened(path, sys.stdin.buffer) as (file, at), _bar("sending", size) as tell:
         host = options.configuration.listen.host
         door = Door(
             options.place, host, key, patience=options.patience, waiting=lambda why: tell(at(), f"waiting: {why}")
@@ -242,7 +242,7 @@ def _problem(ready: Ready) -> dict[str, Any]:
 
 def _rate(tally: Tally) -> str:
     speed = f"{tally.acknowledged / tally.seconds:,.0f} events/s" if tally.seconds else ""
-    return f"{tally.rows:,} rows, {tally.refused:,} refused, {speed}"
+    return f"{tally.rows:,} rows  {tally.refused:,} refused  {speed}"
 
 
 @contextmanager
@@ -250,9 +250,9 @@ def _bar(title: str, size: int) -> Iterator[Any]:
     """Show how far into a file it is, where somebody looks; yields a function of bytes and words."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
+        BarColumn(10),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[words]}"),
     )
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
