@@ -77,7 +77,7 @@ class AlarmWatch:
 
     def strip(self) -> Sequence[StripLine]:
         """Return what stands above every page."""
-        return [StripLine(f"{alarm.subject}: {alarm.told}", _TONES[alarm.severity]) for alarm in self.standing()]
+        return [StripLine(alarm.told, _TONES[alarm.severity]) for alarm in self.standing()]
 
     async def _safely(self) -> float:
         """Look once, whatever comes of it: a watch that ends because of a mistake would say that all is well."""
@@ -96,7 +96,7 @@ class AlarmWatch:
             return self._state.every_seconds
         self._state.every_seconds = config.every_seconds
         if not config.enabled:
-            self._state.board.alarms.clear()
+            self._forget()
         else:
             self._judge(await self._reading(), config)
         self._state.at = time.time()
@@ -128,6 +128,12 @@ class AlarmWatch:
         for alarm in board.standing():  # also those that stood before this process began
             self._process.meter.gauge(_GAUGE, alarm=alarm.name, subject=alarm.subject).set(1)
         self._post.put(notices)
+
+    def _forget(self) -> None:
+        """Let go of everything that stands: somebody has switched the alarms off."""
+        for alarm in self._state.board.standing():
+            self._process.meter.gauge(_GAUGE, alarm=alarm.name, subject=alarm.subject).set(0)
+        self._state.board.alarms.clear()
 
     def _log(self, notice: Notice) -> None:
         log = self._process.logger.info if notice.what == "cleared" else self._process.logger.warning
