@@ -99,9 +99,13 @@ class Watch:
         """Begin with nothing; the flow fills in what a watcher who comes back has missed."""
         self._flow = flow
         self._wanted = wanted
-        self._rows: dict[str, deque[LiveRow]] = {column: deque(maxlen=FIRST_SHOWN) for column in COLUMNS}
         self._fitted = dict.fromkeys(COLUMNS, 0)
         self.gone = 0
+        self.room(SHOWN)
+
+    def room(self, most: int) -> None:
+        """Have room for so many rows per column until they are taken."""
+        self._rows: dict[str, deque[LiveRow]] = {column: deque(maxlen=most) for column in COLUMNS}
 
     def offer(self, rows: Iterable[LiveRow]) -> None:
         """Take in what fits. The flow calls this, under its lock."""
@@ -122,9 +126,9 @@ class Watch:
                 gone=self.gone,
                 seq=self._flow.seq,
             )
-            self._rows = {column: deque(maxlen=SHOWN) for column in COLUMNS}
             self._fitted = dict.fromkeys(COLUMNS, 0)
             self.gone = 0
+            self.room(SHOWN)
             return taken
 
     def leave(self) -> None:
@@ -196,6 +200,7 @@ class Flow:
                 kept = sorted(
                     (row for rows in self._rows.values() for row in rows if row.seq > after), key=lambda row: row.seq
                 )
+                watch.room(FIRST_SHOWN)
                 watch.offer(kept)
                 watch.gone = self.seq - after - len(kept)
             self._watches.add(watch)

@@ -50,8 +50,8 @@ _JOINED = re.compile(
     r"secret|token|apikey|zipcode|postcode|postalcode|birth|creditcard|cardnumber|useragent|advertisingid|deviceid|"
     r"taxid|vatid|sessionid|clientid|customerid|visitorid|memberid|accountid|distinctid|playerid"
 )
-_THINGS = _set("library app os device network campaign browser page screen product products plugin sdk integrations")
-"""What these are called is nobody's name."""
+_THINGS = _set("library app os device network campaign browser page screen")
+"""What these are called, directly within the context, is nobody's name."""
 _OWN = frozenset(("messageid", "eventid"))
 """Names of events: they look like keys, and are what an event is asked for by."""
 

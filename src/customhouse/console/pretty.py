@@ -11,6 +11,7 @@ from msgspec import Struct
 MOST_LINES = 2000
 _LONGEST = 2000
 _DEEPEST = 80
+_Marks = Mapping[tuple[str, ...], str]
 _STEPS = re.compile(r"[^.\[\]]+|\[\d+\]")
 
 
@@ -25,7 +26,7 @@ class Line(Struct, frozen=True):
 def lines(value: Any, wrong: Mapping[str, str]) -> list[Line]:
     """Return JSON in lines. `wrong` maps paths such as `properties.products[0].price` to what is wrong there."""
     marks = {tuple(_STEPS.findall(path)): said for path, said in wrong.items()}
-    found = list(islice(_lines(value, (), marks, ""), MOST_LINES + 1))
+    found = list(islice(_lines(value, (), marks, ("", "")), MOST_LINES + 1))
     return found if len(found) <= MOST_LINES else [*found[:MOST_LINES], Line("… more lines than are shown")]
 
 
@@ -40,29 +41,28 @@ def compact(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def _lines(value: Any, path: tuple[str, ...], marks: Mapping[tuple[str, ...], str], lead: str) -> Iterator[Line]:
-    """Yield the lines of a value that begins behind `lead` (its indentation and key)."""
-    indent = "  " * (len(path) + 1)
+def _lines(value: Any, path: tuple[str, ...], marks: _Marks, around: tuple[str, str]) -> Iterator[Line]:
+    """Yield the lines of a value that stands between `around`: its indentation and key, and the comma behind it."""
+    lead, trail = around
     said = marks.get(path, "")
-    if isinstance(value, Mapping) and len(path) < _DEEPEST:
-        absent = [(steps[-1], words) for steps, words in marks.items() if steps[:-1] == path and steps and
-                  steps[-1] not in value and not steps[-1].startswith("[")]  # fmt: skip
-        if not value and not absent:
-            yield Line(f"{lead}{{}}", said)
-            return
-        yield Line(f"{lead}{{", said)
-        for key, inner in value.items():
-            yield from _lines(inner, (*path, str(key)), marks, f"{indent}{_json(str(key))}: ")
-        for key, words in absent:
-            yield Line(f"{indent}{_json(key)}: …", words, missing=True)
-        yield Line("  " * len(path) + "}")
-    elif isinstance(value, list | tuple) and value and len(path) < _DEEPEST:
-        yield Line(f"{lead}[", said)
-        for nth, inner in enumerate(value):
-            yield from _lines(inner, (*path, f"[{nth}]"), marks, indent)
-        yield Line("  " * len(path) + "]")
-    else:
-        yield Line(f"{lead}{_json(value)}", said)
+    absent = [
+        (steps[-1], words)
+        for steps, words in marks.items()
+        if steps and steps[:-1] == path and isinstance(value, Mapping) and steps[-1] not in value
+    ]
+    if not isinstance(value, Mapping | list | tuple) or not (value or absent) or len(path) >= _DEEPEST:
+        yield Line(f"{lead}{_json(value)}{trail}", said)
+        return
+    indent, keyed = "  " * (len(path) + 1), isinstance(value, Mapping)
+    yield Line(lead + ("{" if keyed else "["), said)
+    pairs = value.items() if isinstance(value, Mapping) else ((f"[{nth}]", inner) for nth, inner in enumerate(value))
+    for nth, (key, inner) in enumerate(pairs):
+        comma = "," if nth + 1 < len(value) else ""
+        named = f"{indent}{_json(str(key))}: " if keyed else indent
+        yield from _lines(inner, (*path, str(key)), marks, (named, comma))
+    for key, words in absent:
+        yield Line(f"{indent}{_json(key)}: …", words, missing=True)
+    yield Line("  " * len(path) + ("}" if keyed else "]") + trail)
 
 
 def _json(value: Any) -> str:

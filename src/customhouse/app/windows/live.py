@@ -8,13 +8,11 @@ only what a list of events shows is decoded. Whoever falls far behind begins ane
 import threading
 import time
 from collections.abc import Iterator
-from typing import Literal
-
-import msgspec
-from msgspec import Raw, Struct
+from itertools import islice
 
 from customhouse.app.process import announcement
 from customhouse.app.rules import newest as newest_rules
+from customhouse.app.windows.judged import Judged
 from customhouse.app.windows.persons import Persons, known
 from customhouse.app.workspace import Workspace
 from customhouse.console.flow import Filter, Flow, LiveRow, Watch
@@ -23,9 +21,10 @@ from customhouse.log.embedded import EmbeddedLog
 from customhouse.log.segment import Damaged
 from customhouse.model.contracts import Frame
 from customhouse.model.errors import Broken, Unavailable
-from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC, Quarantined, TrailRow
+from customhouse.model.frames import OWED_TOPIC
+from customhouse.pipeline.quarantine import held
 from customhouse.settings import is_literal
-from customhouse.wire.ids import as_id, hex_id
+from customhouse.state.embedded import EmbeddedState
 
 _POLL_SECONDS = 0.2
 _TROUBLE_SECONDS = 2.0
@@ -37,53 +36,8 @@ _FAR = 50_000
 _BACK = (2000, 500, 100, 20, 0)
 """Positions before the newest frame where the first look begins; the next when there is too much behind the last."""
 _FIRST_BYTES = 8 * 1024 * 1024
-
-
-class _Who(Struct, array_like=True, gc=False):
-    """The head of an `Event`: as far as it says who it is of."""
-
-    id: bytes
-    position: int
-    source: str
-    protocol: str
-    type: str
-    name: str
-    message_id: str
-    user_id: str | None
-    anonymous_id: str | None
-
-
-class _Owed(Struct, array_like=True, gc=False):
-    routes: Raw
-    event: _Who
-
-
-class _Tail(Struct, array_like=True):
-    """An `OwedFrame` with what a list does not show left undecoded; the fields stand in its order."""
-
-    format: Literal[1]
-    origin: str
-    partition: int
-    first: int
-    last: int
-    total: int
-    now: int
-    versions: Raw
-    postings: Raw
-    memory: Raw
-    totals: Raw
-    trail: list[TrailRow]
-    quarantined: list[Quarantined]
-    owed: list[_Owed]
-
-
-class _Ids(Struct, rename="camel"):
-    user_id: object = None
-    anonymous_id: object = None
-
-
-_tail = msgspec.msgpack.Decoder(_Tail)
-_ids = msgspec.json.Decoder(_Ids)
+_HELD_BACK = 100
+"""Events in quarantine that the first look begins with."""
 
 
 class LiveOf:
@@ -97,14 +51,16 @@ class LiveOf:
         self._log = EmbeddedLog(workspace.log)
         self._reading = threading.Lock()
         self._after: dict[int, int] = {}
-        self._totals: dict[int, int] = {}
+        self._judged = Judged(persons)
+        self._caught_up_at = float("-inf")
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closing = threading.Event()
 
     def newest(self, wanted: Filter, most: int) -> dict[str, list[LiveRow]]:
         """Return the newest events that fit, by column, newest first. Raises Unavailable, Broken."""
-        self._catch_up()
+        if not self._followed():
+            self._catch_up()
         return {str(column): rows for column, rows in self.flow.newest(wanted, most).items()}
 
     def watch(self, wanted: Filter, place: str) -> Watch:
@@ -149,6 +105,11 @@ class LiveOf:
             self._thread.join(5.0)
         self._log.close()
 
+    def _followed(self) -> bool:
+        """Tell whether the log was read to its end just now, because somebody watches."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return alive and self.flow.watched and time.monotonic() - self._caught_up_at < 2 * _POLL_SECONDS
+
     def _follow(self) -> None:
         """Read on while somebody watches, and a little longer: people load pages again."""
         left_at = time.monotonic()
@@ -172,12 +133,30 @@ class LiveOf:
     def _catch_up(self) -> None:
         """Read to the end as it stands now. Raises Unavailable, Broken."""
         with self._reading:
+            begun = bool(self._after)
             for partition in self._log.partitions(OWED_TOPIC):
                 for frames in self._unread(partition):
-                    rows = [row for frame in frames for row in self._rows(frame)]
+                    rows = [row for frame in frames for row in self._judged.rows(frame)]
+                    if not begun:
+                        begun = True
+                        self.flow.add(self._held_back({row.id for row in rows}))
                     self.flow.add(rows)
                     self._after[partition] = frames[-1].last
                     time.sleep(0)
+            self._caught_up_at = time.monotonic()
+
+    def _held_back(self, known_already: set[str]) -> list[LiveRow]:
+        """Return what lies in quarantine, oldest first: bad events are few, and are looked for when a page is opened."""
+        try:
+            state = EmbeddedState(self._workspace.state("pipeline"), readonly=True)
+        except Unavailable:
+            return []
+        try:
+            newest = list(islice(held(state), _HELD_BACK))
+        finally:
+            state.close()
+        rows = (self._judged.held(one) for one in reversed(newest))
+        return [row for row in rows if row.id not in known_already]
 
     def _unread(self, partition: int) -> Iterator[list[Frame]]:
         """Yield what was not read yet, piece by piece; the end alone when that is too much."""
@@ -213,46 +192,4 @@ class LiveOf:
 
     def _skipped(self, partition: int, frame: Frame) -> None:
         """Tell the watchers how many events went by unread, as the frames themselves count."""
-        before = self._totals.get(partition)
-        if before is None:
-            return
-        found = _tail.decode(frame.body)
-        if found.origin == RECEIVED_TOPIC:
-            self.flow.skip(max(0, found.total - len(found.trail) - before))
-
-    def _rows(self, frame: Frame) -> Iterator[LiveRow]:
-        """Yield a frame's events as rows."""
-        found = _tail.decode(frame.body)
-        if found.origin == RECEIVED_TOPIC:
-            self._totals[found.partition] = found.total
-        owed, held = iter(found.owed), {one.id: one for one in found.quarantined}
-        for row in found.trail:
-            kind, _, reason = row.fate.partition(":")
-            who: _Who | _Ids | None = None
-            if kind == "routed":
-                who = next(owed).event
-            elif row.id in held:
-                who = _said(held[row.id].envelope.letters[0].body)
-            yield LiveRow(
-                id=hex_id(row.id), at=row.received_at, source=row.source, type=row.type, event=row.name,
-                bad=kind == "quarantined", tone=_TONES.get(kind, "info"), fate=kind, reason=reason, detail=row.detail,
-                to=row.routes, flags=row.flags, persons=self._references(who),
-            )  # fmt: skip  # a table of fields
-
-    def _references(self, who: "_Who | _Ids | None") -> tuple[str, ...]:
-        if who is None:
-            return ()
-        user, anonymous = as_id(who.user_id), as_id(who.anonymous_id)
-        found = [self._persons.reference("user", user)] if user else []
-        return tuple(found + ([self._persons.reference("anonymous", anonymous)] if anonymous else []))
-
-
-_TONES = {"routed": "good", "unrouted": "info", "dropped": "again", "quarantined": "bad"}
-
-
-def _said(body: bytes) -> _Ids | None:
-    """Return the ids in what a client sent, when it can be read."""
-    try:
-        return _ids.decode(body)
-    except (ValueError, RecursionError):
-        return None
+        self.flow.skip(self._judged.between(partition, frame))

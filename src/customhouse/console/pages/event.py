@@ -205,7 +205,8 @@ def _story(told: Told, mask: Mask | None) -> Story:
         else step
         for step in told.story.steps
     ]  # fmt: skip
-    return msgspec.structs.replace(told.story, steps=steps, detail=mask.text(told.story.detail))
+    called: str = mask.value({"messageId": told.story.message_id})["messageId"]
+    return msgspec.structs.replace(told.story, steps=steps, detail=mask.text(told.story.detail), message_id=called)
 
 
 def _text(told: Told, mask: Mask | None) -> list[Line]:

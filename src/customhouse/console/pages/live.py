@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from time import time as now
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -23,6 +24,8 @@ _ON_PAGE = 50
 """Rows per column on a page as it is loaded."""
 _LONGEST = 200
 """Characters of a filter; more is no name of anything."""
+_RECENT_SECONDS = 12 * 3600
+"""Within them the time of day tells when; beyond, the day as well."""
 _ONLY = {"good": "good", "bad": "bad"}
 
 
@@ -119,7 +122,8 @@ class _Rows:
         if not row.html:
             time = datetime.fromtimestamp(row.at / 1e6, UTC).isoformat(sep=" ", timespec="milliseconds")
             meaning = REASONS[row.reason].meaning if row.reason in REASONS else ""
-            words = {"day": time[:10], "clock": time[11:23], "exact": f"{time[:23].replace(' ', 'T')}Z"}
+            words: dict[str, Any] = {"day": time[:10], "clock": time[11:23], "exact": f"{time[:10]}T{time[11:23]}Z"}
+            words["recent"] = now() - row.at / 1e6 < _RECENT_SECONDS
             row.html = self._templates.render("live_row.html", row=row, meaning=meaning, **words)
         return Markup(row.html)  # noqa: S704  # it comes out of a template that escapes
 
