@@ -9,6 +9,7 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from customhouse.console.desk import Desk, Form, Page
 from customhouse.console.tables import Column, Table
@@ -87,17 +88,6 @@ def destinations_page(desk: Desk, source: DestinationsSource) -> Page:
             tone=TONES.get(state.state, "wait"), done=done,
         )  # fmt: skip
 
-    async def act(request: Request, _form: Form) -> Response:
-        what = request.path_params["act"]
-        if what not in ACTS:
-            raise HTTPException(404)
-        state = await _one(desk, source, request)
-        done = await desk.search(source.act, what, state.name)
-        if not done.ok:
-            raise Unavailable(done.message)
-        await desk.read(source.look)
-        return RedirectResponse(f"{_href(state.name)}?done={what}", 303)
-
     async def table(_request: Request) -> Table:
         return _table(await desk.read(source.all))
 
@@ -109,9 +99,26 @@ def destinations_page(desk: Desk, source: DestinationsSource) -> Page:
         *desk.tables(PATH, table),
         *desk.tables(f"{PATH}/{{name}}/answers", answers),
         desk.get(f"{PATH}/{{name}}", show_one),
-        desk.post(f"{PATH}/{{name}}/{{act}}", act),
+        _acts(desk, source),
     ]
     return Page(name="Destinations", path=PATH, routes=routes)
+
+
+def _acts(desk: Desk, source: DestinationsSource) -> Route:
+    """Return where pause, resume and replay are asked for."""
+
+    async def act(request: Request, _form: Form) -> Response:
+        what = request.path_params["act"]
+        if what not in ACTS:
+            raise HTTPException(404)
+        state = await _one(desk, source, request)
+        done = await desk.search(source.act, what, state.name)
+        if not done.ok:
+            raise Unavailable(done.message)
+        await desk.read(source.look)
+        return RedirectResponse(f"{_href(state.name)}?done={what}", 303)
+
+    return desk.post(f"{PATH}/{{name}}/{{act}}", act)
 
 
 async def _one(desk: Desk, source: DestinationsSource, request: Request) -> DestinationState:
