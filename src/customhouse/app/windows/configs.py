@@ -20,6 +20,7 @@ from customhouse.app.windows.masks import masked
 from customhouse.app.workspace import CONFIG_FILE, Accepted, Workspace, accepted
 from customhouse.model.errors import Misconfigured, Problem
 from customhouse.plan.load import load as load_plan
+from customhouse.plan.plan import Plan
 from customhouse.settings import load_yaml
 from customhouse.settings.load import parse_yaml
 
@@ -102,8 +103,7 @@ class Configs:
     def disk(self, *, base: int = 0) -> Disk:
         """Read the files as `customhouse check` does, and compare them with a version, or with the one in force."""
         version = self.version(base)
-        problems, doubts = _checked(self.workspace)
-        here = _side_on_disk(self.workspace)
+        problems, doubts, here = _read(self.workspace)
         if here is None:
             return Disk(problems, doubts, None)
         found = difference(_side(version, as_written=True), here)
@@ -165,20 +165,25 @@ def _side(version: Accepted, *, as_written: bool = False) -> Side:
     return Side(f"version {version.number}", configuration, version.plan.get("events", []))
 
 
-def _side_on_disk(workspace: Workspace) -> Side | None:
-    """Return the files for comparing, as far as they can be understood."""
+def _read(workspace: Workspace) -> tuple[list[Problem], list[Problem], Side | None]:
+    """Return problems and warnings of the files, as `customhouse check` tells them, and the files for comparing."""
+    try:
+        data, configuration, plan = read(workspace, {})
+    except Misconfigured as error:
+        return error.problems, [], _as_far_as_possible(workspace)
+    return [], warnings(configuration), Side(ON_DISK, data, _events(plan))
+
+
+def _as_far_as_possible(workspace: Workspace) -> Side | None:
+    """Return files that have problems for comparing, when they can be understood that far."""
     data, _ = load_yaml(workspace.config_file)
     try:
-        events = msgspec.json.decode(load_plan(workspace.plan).to_snapshot())["events"]
+        events = _events(load_plan(workspace.plan))
     except Misconfigured:
         return None
     return Side(ON_DISK, data, events) if isinstance(data, dict) else None
 
 
-def _checked(workspace: Workspace) -> tuple[list[Problem], list[Problem]]:
-    """Return problems and warnings of the files, as `customhouse check` tells them."""
-    try:
-        _, configuration, _ = read(workspace, {})
-    except Misconfigured as error:
-        return error.problems, []
-    return [], warnings(configuration)
+def _events(plan: Plan) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = msgspec.json.decode(plan.to_snapshot())["events"]
+    return found
