@@ -350,3 +350,19 @@ def test_the_list_of_refused_rows_begins_where_the_record_stands(tmp_path):
     told = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["format"], line["row"], line["text"]) for line in told] == [(1, 1, "no"), (1, 2, "nor this")]
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_disk_that_refuses_is_told_in_words(tmp_path):
+    bad = ready(tmp_path, "no\n")
+    with pytest.raises(Unavailable, match="cannot be written"):
+        Refused(tmp_path / "no such folder" / "x.refused.jsonl", 0).add(bad)
+    with held(tmp_path / "imports", "c", "web", "shape", again=False) as progress:
+        (tmp_path / "imports").rename(tmp_path / "elsewhere")
+        with pytest.raises(Unavailable, match="cannot be written"):
+            progress.save()
+
+
+def test_rows_that_are_settled_are_left_out(tmp_path):
+    events = [{**EVENT, "properties": {"n": n}} for n in range(5)]
+    assert [event["properties"]["n"] for event in sent(ready(tmp_path, lines(*events), skip=3))] == [3, 4]
+    assert ready(tmp_path, lines(*events), skip=5) == []

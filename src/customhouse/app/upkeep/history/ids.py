@@ -11,6 +11,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from customhouse.model.errors import Unavailable
+
 _CACHE_KIB = 32 * 1024
 
 
@@ -29,9 +31,12 @@ class Counts:
         self._base.execute("BEGIN")
 
     def count(self, digest: bytes) -> int:
-        """Return how many rows of this hash there were, this one included."""
+        """Return how many rows of this hash there were, this one included. Raises Unavailable when the disk refuses."""
         sql = "INSERT INTO seen VALUES (?, 1) ON CONFLICT DO UPDATE SET count = count + 1 RETURNING count"
-        (found,) = self._base.execute(sql, (digest,)).fetchone()
+        try:
+            (found,) = self._base.execute(sql, (digest,)).fetchone()
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"{self._path.parent} cannot be written ({error}); free disk space") from error
         return int(found)
 
     def close(self) -> None:

@@ -72,15 +72,20 @@ class Progress:
         self.record = record
 
     def save(self, *, durably: bool = False) -> None:
-        """Write the record in one piece; on the disk before this returns, at the latest a second after the last time."""
+        """
+        Write the record in one piece; at least once a second it is on the disk before this returns.
+
+        Raises Unavailable when the disk refuses.
+        """
         content = msgspec.json.encode(self.record)
-        if durably or time.monotonic() - self._synced > _SYNC_SECONDS:
-            write_durably(self._path, content)
-            self._synced = time.monotonic()
-        else:
-            partial = self._path.with_suffix(".partial")
-            partial.write_bytes(content)
-            partial.replace(self._path)
+        with _writing(self._path):
+            if durably or time.monotonic() - self._synced > _SYNC_SECONDS:
+                write_durably(self._path, content)
+                self._synced = time.monotonic()
+            else:
+                partial = self._path.with_suffix(".partial")
+                partial.write_bytes(content)
+                partial.replace(self._path)
 
 
 @contextmanager
@@ -109,6 +114,17 @@ def held(folder: Path, content: str, source: str, shape: str, *, again: bool) ->
         os.close(lock)
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell in words when the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be written ({error.strerror}); mend that, and run the same command"
+        ) from error
+
+
 def _read(path: Path) -> Record | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Record)
@@ -126,18 +142,25 @@ class Refused:
         """Go on with a list at a size; what lies behind it belongs to rows that are read again. A foreign list is put aside."""
         self.path = path
         if size == 0 and path.exists():
-            path.replace(path.with_name(path.name + ".old"))
+            with _writing(path):
+                path.replace(path.with_name(path.name + ".old"))
         self._size = size
         self._file: BinaryIO | None = None
 
     def add(self, batch: list[Ready]) -> int:
-        """Write down rows with their reasons; return the size of the list. The file is made when there is one."""
-        if batch and self._file is None:
-            # The rows are people's: nobody else on this machine may read them.
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self._file = os.fdopen(handle, "ab")
-            self._file.truncate(self._size)
-        if batch and self._file is not None:
+        """
+        Write down rows with their reasons; return the size of the list. The file is made when there is one.
+
+        Raises Unavailable when it cannot be written.
+        """
+        if not batch:
+            return self._size
+        with _writing(self.path):
+            if self._file is None:
+                # The rows are people's: nobody else on this machine may read them.
+                handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                self._file = os.fdopen(handle, "ab")
+                self._file.truncate(self._size)
             for ready in batch:
                 self._file.write(msgspec.json.encode(_line(ready)) + b"\n")
             self._file.flush()
