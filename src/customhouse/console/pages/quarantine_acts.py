@@ -67,9 +67,9 @@ def _asking(desk: Desk, verb: Verb) -> Route:
 
     async def show(request: Request) -> Response:
         choice = choice_of(request)
-        none = "selection" in request.query_params and not choice.refs
+        unchosen = "selection" in request.query_params and not choice.refs
         title = f"{verb.capitalize()} held events"
-        return desk.page(request, "quarantine_act.html", title, verb=verb, choice=choice, none=none)
+        return desk.page(request, "quarantine_act.html", title, verb=verb, choice=choice, unchosen=unchosen)
 
     return desk.get(f"{PATH}/{verb}", show)
 

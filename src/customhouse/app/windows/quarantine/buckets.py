@@ -102,7 +102,8 @@ class Buckets:
         self._names = names
         self._hours: dict[int, _Bucket] = {}
         self.expected = 0
-        self._rebuilt_for: tuple[int, int] | None = None
+        self._astray = False
+        self._rebuilt_for: dict[int, tuple[int, int]] | None = None
 
     @property
     def counted(self) -> int:
@@ -113,22 +114,26 @@ class Buckets:
         """Bring the count up to the books. `tell` is called now and then meanwhile. Raises Unavailable."""
         moved = self._moved(postings)
         self.expected = sum(came - left for came, left in moved.values())
-        for hour in [hour for hour in self._hours if hour in moved and moved[hour][0] == moved[hour][1]]:
-            del self._hours[hour]
-        for hour, (came, left) in sorted(moved.items()):
-            bucket = self._hours.get(hour)
-            if came > left and (bucket is None or bucket.moved != (came, left)):
-                self._hours[hour] = self._read(state, hour, (came, left), bucket, tell)
-        # An id may lie in another hour than the books say, when a clock was set: then everything is read, once.
-        state_of_books = (self.expected, sum(came for came, _ in moved.values()))
-        if self.counted != self.expected and self._rebuilt_for != state_of_books:
-            self._rebuilt_for = state_of_books
+        if not self._astray:
+            self._follow(state, moved, tell)
+        # An id lies in another hour than the books say when a clock was set. Then every change is read from the start.
+        if (self._astray or self.counted != self.expected) and self._rebuilt_for != moved:
+            self._rebuilt_for = moved
             self._rebuild(state, moved, tell)
 
     def sums(self) -> Iterator[tuple[tuple[str, str, str, str], Sum]]:
         """Yield every sum of every hour."""
         for bucket in list(self._hours.values()):
             yield from bucket.sums.items()
+
+    def _follow(self, state: State, moved: Mapping[int, tuple[int, int]], tell: Callable[[], None]) -> None:
+        """Read the hours in which something moved."""
+        for hour, (came, left) in sorted(moved.items()):
+            bucket = self._hours.get(hour)
+            if came == left:
+                self._hours.pop(hour, None)
+            elif bucket is None or bucket.moved != (came, left):
+                self._hours[hour] = self._read(state, hour, (came, left), bucket, tell)
 
     def _moved(self, postings: Iterable[Posting]) -> dict[int, tuple[int, int]]:
         """Return by hour how many events came into this table and left it, ever."""
@@ -162,7 +167,7 @@ class Buckets:
             self._add(bucket, key, one, tell)
 
     def _rebuild(self, state: State, moved: Mapping[int, tuple[int, int]], tell: Callable[[], None]) -> None:
-        self._hours = {}
+        self._hours, self._astray = {}, False
         for hour, rows in groupby(self._rows(state, b""), lambda row: _hour(row[0])):
             bucket = self._hours[hour] = _Bucket(moved.get(hour), _key(hour), 0, {})
             for key, one in rows:
@@ -176,6 +181,7 @@ class Buckets:
 
     def _add(self, bucket: _Bucket, key: bytes, one: Brief, tell: Callable[[], None]) -> None:
         reason, event, destination, source = one.key
+        self._astray = self._astray or one.at // HOUR != _hour(key)
         if (reason, event, destination) not in self._names:
             if len(self._names) < _NAMES:
                 self._names.add((reason, event, destination))
@@ -201,8 +207,18 @@ def _hour(key: bytes) -> int:
     return int.from_bytes(key[:6]) * 1000 // HOUR
 
 
+class _Envelope(Struct, array_like=True):
+    """The first fields of `model.envelope.Envelope`, as far as counting needs them."""
+
+    id: Raw
+    source: Raw
+    protocol: Raw
+    route: Raw
+    received_at: int
+
+
 class _Quarantined(Struct, array_like=True):
-    """The fields of `model.frames.Quarantined`, its envelope unread."""
+    """The fields of `model.frames.Quarantined`, the client's bytes unread."""
 
     id: bytes
     partition: int
@@ -216,7 +232,7 @@ class _Quarantined(Struct, array_like=True):
     reason: str
     detail: Raw
     versions: Versions
-    envelope: Raw
+    envelope: _Envelope
     library: str = ""
 
 
@@ -256,9 +272,13 @@ _refused = msgspec.msgpack.Decoder(_Refused).decode
 
 def _of_pipeline(row: bytes) -> Brief:
     one = _quarantined(row)
-    # When it was received stands in its id, to the millisecond; the envelope need not be read for it.
-    at = int.from_bytes(one.id[:6]) * 1000
-    return Brief(one.id, at, (one.reason, one.name or one.type, "", one.source), one.versions.plan, one.library)
+    return Brief(
+        one.id,
+        one.envelope.received_at,
+        (one.reason, one.name or one.type, "", one.source),
+        one.versions.plan,
+        one.library,
+    )
 
 
 def _of_delivery(row: bytes) -> Brief:

@@ -58,7 +58,8 @@ class Groups:
     def count(self, states: Holders) -> Held:
         """Count now; return what was found. For the one thread that counts. Raises Unavailable."""
         for table, state in zip(self._tables, (states.pipeline, states.delivery), strict=True):
-            table.look(state, flows(state), self._tell)
+            with state.moment():  # so that the books and the rows speak of the same events
+                table.look(state, flows(state), self._tell)
         self._tell()
         return self.as_counted(Fits())
 
