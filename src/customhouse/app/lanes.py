@@ -25,6 +25,11 @@ def lanes(workspace: Workspace) -> dict[str, dict[str, Any]]:
     return dict(_said(workspace).get("lanes", {}))
 
 
+def published_at(workspace: Workspace) -> float:
+    """Return when delivery last said how its lanes fare, in seconds since 1970; 0 while it never has."""
+    return float(_said(workspace).get("at", 0.0))
+
+
 def floor(workspace: Workspace, topic: str, partition: int) -> int:
     """
     Return the position of a log's partition up to which no lane needs anything; -1 while nobody said.

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from customhouse.alarms.board import Alarm
 from customhouse.alarms.config import AlarmWebhookConfig
 from customhouse.alarms.notice import Notice
-from customhouse.app.process import Process
+from customhouse.app.lanes import publish
+from customhouse.app.process import Announcement, Process
 from customhouse.app.rules import newest, take_in
 from customhouse.app.windows.alarms import AlarmWatch, kept, try_webhook
 from customhouse.app.windows.alarms.gather import gather
@@ -93,11 +94,13 @@ def watch_of(place, seen):
 
 
 def seen_of(place, **lanes):
+    publish(place, lanes, {})
+    running = Announcement(kind="x", pid=1, config=1, ready_at=time.time() - 60)
     window = Window(place)
     try:
         return Seen(
             at=time.time(), balance=window.balance(), lanes=lanes,
-            processes=dict.fromkeys(("collector", "pipeline", "delivery", "console"), 1), measured=[],
+            processes=dict.fromkeys(("collector", "pipeline", "delivery", "console"), running), measured=[],
         )  # fmt: skip
     finally:
         window.close()
@@ -129,6 +132,18 @@ def test_what_is_seen_becomes_what_is_judged(place):
     assert reading.disk.free > 0 and reading.disk.floor == 0
     assert (reading.unaccounted, reading.judged, reading.refusals, reading.restarts) == (0, 0, None, None)
     assert reading.running == {"collector": True, "pipeline": True, "delivery": True}
+
+
+def test_what_a_delivery_said_that_is_gone_is_not_believed(place):
+    accepted(place, CONFIG)
+    seen = seen_of(place, crm=PARKED)
+    configuration = newest(place).configuration
+    assert gather(place, configuration, seen).lanes is not None
+    fresh = replace(seen.processes["delivery"], ready_at=time.time() + 1)
+    assert gather(place, configuration, replace(seen, processes=seen.processes | {"delivery": fresh})).lanes is None
+    assert gather(place, configuration, replace(seen, processes=seen.processes | {"delivery": None})).lanes is None
+    later = gather(place, configuration, replace(seen, at=time.time() + 60))
+    assert later.running == {"collector": True, "pipeline": True, "delivery": False}, "it lives, and says nothing"
 
 
 def test_an_alarm_is_posted_signed_and_kept(place, hook):

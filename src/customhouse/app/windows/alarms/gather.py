@@ -4,12 +4,15 @@ import os
 
 from customhouse.alarms.reading import DiskSeen, LaneSeen, Reading
 from customhouse.app.configuration import Configuration
+from customhouse.app.lanes import published_at
 from customhouse.app.windows.window import Seen
 from customhouse.app.workspace import Workspace
 from customhouse.model.lane import LaneConfig
 from customhouse.model.posting import LOGGED, RECEIVED
 from customhouse.telemetry.measure import Snapshot
 
+_SILENT_SECONDS = 30.0
+"""Delivery publishes once a second; a disk that is full or slow may hold that up for a while."""
 _WATCHER = "console"
 """The process the watch runs in: it cannot miss itself."""
 
@@ -26,15 +29,33 @@ def gather(workspace: Workspace, configuration: Configuration, seen: Seen) -> Re
             judged += p.count
     return Reading(
         at=seen.at,
-        lanes=tuple(_lane(name, said, configuration) for name, said in seen.lanes.items()) if seen.lanes else None,
+        lanes=_lanes(seen, configuration, published_at(workspace)),
         disk=DiskSeen(_free(workspace), configuration.limits.free_disk_bytes),
         unaccounted=seen.balance.unaccounted,
         judged=judged,
         quarantined=quarantined,
         refusals=_counted(seen.measured, "collector", "customhouse_requests_total", "status").get("503"),
         restarts=_counted(seen.measured, "supervisor", "customhouse_restarts_total", "child") or None,
-        running={kind: said is not None for kind, said in seen.processes.items() if kind != _WATCHER},
+        running={
+            kind: said is not None and not (kind == "delivery" and _is_silent(seen, published_at(workspace)))
+            for kind, said in seen.processes.items()
+            if kind != _WATCHER
+        },
     )
+
+
+def _lanes(seen: Seen, configuration: Configuration, published: float) -> tuple[LaneSeen, ...] | None:
+    """Return how lanes fare; None while what is published was said by a delivery that is gone."""
+    said = seen.processes.get("delivery")
+    if said is None or published < said.ready_at:
+        return None
+    return tuple(_lane(name, lane, configuration) for name, lane in seen.lanes.items())
+
+
+def _is_silent(seen: Seen, published: float) -> bool:
+    """Tell whether delivery lives, and has not said for long how its lanes fare: then it hangs."""
+    said = seen.processes.get("delivery")
+    return said is not None and seen.at - max(published, said.ready_at) > _SILENT_SECONDS
 
 
 def _lane(name: str, said: dict[str, object], configuration: Configuration) -> LaneSeen:
