@@ -124,16 +124,22 @@ async def as_fast_as_possible(options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def steadily(options: argparse.Namespace) -> dict[str, Any]:
-    """Send a batch at every beat, whatever the answers; note when each id was acknowledged."""
+    """
+    Send a batch at every beat, whatever the answers; note when each id was acknowledged.
+
+    Waits count from the beat, also when all connections were busy then.
+    """
     stamps = [load.Stamp(load.events(options.size, nth), options.seed * _STAMPS + nth) for nth in range(_STAMPS)]
     taken = list[float]()
     acks: list[tuple[str, float]] = []
     await _go()
     loop, began, tasks = asyncio.get_running_loop(), time.perf_counter(), set[asyncio.Task[None]]()
-    free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    for _ in range(options.connections):
+        free.put_nowait(await asyncio.open_connection("127.0.0.1", options.port))
 
     async def send(body: bytes, ids: list[str], due: float) -> None:
-        reader, writer = free.pop() if free else await asyncio.open_connection("127.0.0.1", options.port)
+        reader, writer = await free.get()
         writer.write(load.plain(body))
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
@@ -143,7 +149,7 @@ async def steadily(options: argparse.Namespace) -> dict[str, Any]:
         taken.append(time.perf_counter() - due)
         at = time.time()
         acks.extend((each, at) for each in ids)
-        free.append((reader, writer))
+        free.put_nowait((reader, writer))
 
     for beat in range(int(options.seconds * options.rate / options.size)):
         due = began + beat * options.size / options.rate

@@ -4,11 +4,13 @@ Steady load on a whole house, watched from outside.
     python -m bench.soak [--minutes 30] [--rate 500] [--every 5] [--out FOLDER]
 
 A client sends batches of ten at an even pace, whatever the answers, in pieces of a minute. Everything goes to the lake
-and to a webhook that answers every fiftieth request with 503, so that there is always something to retry. Retention is as small as the
-configuration allows (64 MiB for each log), so that it works within minutes. At the end every answer
-was 200, no process was started anew, memory, handles and threads are flat (see `judgement`), the logs stay within their
-bound, a stored event costs no more disk than before, the books balance, and every acknowledged id stands in the lake
-exactly once. Writes `soak.json` and `soak.md`; exit code 1 when anything of that is not so.
+and to a webhook that answers every fiftieth request with 503, so that there is always something to retry. Retention is
+as small as the configuration allows (64 MiB for each log), so that it works within minutes, and whole files of the lake
+are small, so that merging comes through all its sizes.
+
+At the end every answer was 200, no process was started anew, memory, handles and threads are flat (see `judgement`),
+the logs stay within their bound, a stored event costs no more disk than before, the books balance, and every
+acknowledged id stands in the lake exactly once. Writes `soak.json` and `soak.md`; exit code 1 when anything is not so.
 """
 
 import argparse
@@ -38,6 +40,8 @@ LOG_BYTES = 64 * 1024 * 1024
 _SIZE = 10
 _PIECE = 60.0
 _REFUSED = 50
+_WHOLE = 4
+"""Megabytes of a whole file of the lake: merging then comes through all its sizes in minutes, as it does in days with 64."""
 
 
 class Sent(Struct):
@@ -93,7 +97,7 @@ def _workspace(folder: Path, hook: str) -> Workspace:
     place = workspace(folder)
     said = yaml.safe_load(place.config_file.read_text())
     said["retention"] = {"log_bytes": LOG_BYTES}
-    said["destinations"]["lake"]["keep_minutes"] = 2
+    said["destinations"]["lake"] |= {"keep_minutes": 2, "target_megabytes": _WHOLE}
     said["destinations"]["hook"] = {"type": "webhook", "url": hook, "batch_events": 100}
     said["routes"] = [{"to": ["lake", "hook"]}]
     place.config_file.write_text(yaml.safe_dump(said))
@@ -123,7 +127,14 @@ def _client(
     house: House, options: argparse.Namespace, scratch: Path, clients: ExitStack, seconds: float, number: int
 ) -> tuple[Call, Path]:
     acks = scratch / f"acks-{number}.json"
-    said = {"rate": options.rate, "size": _SIZE, "seconds": seconds, "acks": acks, "seed": 1000 + number}
+    said = {
+        "rate": options.rate,
+        "size": _SIZE,
+        "seconds": seconds,
+        "acks": acks,
+        "seed": 1000 + number,
+        "connections": 16,
+    }
     return clients.enter_context(call(house.port("collector"), "batch", **said)), acks
 
 

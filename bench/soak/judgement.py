@@ -16,7 +16,7 @@ MEGABYTE = 1024 * 1024
 _MOST_PAIRS = 200
 """Samples; a longer series is thinned out, evenly."""
 _SHARE = 0.03
-_ALLOWED = {"private": 6.0 * MEGABYTE, "fds": 4.0, "threads": 1.0}
+_ALLOWED = {"private": 6.0 * MEGABYTE, "files": 4.0, "sockets": 4.0, "threads": 1.0}
 """
 What may be added over the second half whatever the level; memory also three percent of its median. A reader of a log
 keeps a few segments open, and takes its time to have as many.

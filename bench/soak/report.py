@@ -48,7 +48,7 @@ def trends(result: Result) -> list[Trend]:
     """Return how memory, handles and threads of each process went."""
     found = []
     for kind in result.sights[0].processes:
-        for measure in ("private", "fds", "threads"):
+        for measure in ("private", "files", "sockets", "threads"):
             points = [(sight.at, float(sight.processes[kind][measure])) for sight in result.sights]
             found.append(trend(f"{kind} {measure}", measure, points))
     return found
@@ -118,10 +118,11 @@ def page(facts: dict[str, str], result: Result, found: list[Verdict]) -> str:
         f"Acknowledged {result.acknowledged:,} events. Acknowledgement: p50 {p50:.1f} ms, p99 {p99:.1f} ms (medians of",
         f"the minutes), worst {most:.0f} ms. Freshness: p50 {fresh['p50']:.2f} s, p99 {fresh['p99']:.2f} s, worst",
         f"{fresh['most']:.2f} s. Most events waiting for the pipeline {max(s.unjudged for s in result.sights):,}, for the",
-        f"lake {max(s.undelivered for s in result.sights):,}.",
+        f"lake {max(s.undelivered for s in result.sights):,}. Processes that wanted to run on the whole machine:",
+        f"{statistics.median(s.load for s in result.sights):.1f} in the middle, {max(s.load for s in result.sights):.1f} at most.",
         "",
-        "| process | private memory, MB | per hour | rise of the half (allowed) | PSS | RSS | handles | threads |",
-        "|---|---|---|---|---|---|---|---|",
+        "| process | private memory, MB | per hour | rise of the half (allowed) | PSS | RSS | files | sockets | threads |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += _processes(result)
     lines += ["", "| on disk, MB | a quarter | half | three quarters | end | most |", "|---|---|---|---|---|---|"]
@@ -140,7 +141,7 @@ def _processes(result: Result) -> list[str]:
         memory = known[f"{kind} private"]
         counts = [
             f"{known[f'{kind} {what}'].level:.0f} ({known[f'{kind} {what}'].slope:+.1f}/h)"
-            for what in ("fds", "threads")
+            for what in ("files", "sockets", "threads")
         ]
         rise = f"{memory.rise / MEGABYTE:+.1f} ({memory.allowed / MEGABYTE:.1f})"
         cells = [kind, f"{memory.level / MEGABYTE:.0f}", f"{memory.slope / MEGABYTE:+.1f}", rise]

@@ -29,7 +29,7 @@ class Sight(Struct, frozen=True):
 
     at: float
     processes: dict[str, dict[str, int]]
-    """By process: `rss`, `pss`, `private`, `fds`, `threads`."""
+    """By process: `rss`, `pss`, `private`, `files`, `sockets`, `threads`."""
     disk: dict[str, int]
     sent: int
     """Events the door has made durable."""
@@ -37,6 +37,8 @@ class Sight(Struct, frozen=True):
     undelivered: int
     oldest: float
     """Seconds for which the oldest event has waited for the lake."""
+    load: float
+    """Processes of the whole machine that want to run, averaged over a minute."""
 
 
 class Watch:
@@ -82,6 +84,7 @@ class Watch:
                 unjudged=self._house.received() - self._house.judged(),
                 undelivered=int(lake.get("lag_events", 0)),
                 oldest=float(lake.get("oldest_seconds", 0.0)),
+                load=os.getloadavg()[0],
             )
         )
 
@@ -101,9 +104,20 @@ def process(pid: int) -> dict[str, int]:
         "rss": rollup["Rss"] * 1024,
         "pss": rollup["Pss"] * 1024,
         "private": (rollup["Pss_Anon"] + rollup["Pss_Shmem"]) * 1024,
-        "fds": len(list((folder / "fd").iterdir())),
+        **_handles(folder / "fd"),
         "threads": _fields(folder / "status")["Threads"],
     }
+
+
+def _handles(folder: Path) -> dict[str, int]:
+    """Count open handles; they may close while they are counted."""
+    kinds = []
+    for handle in folder.iterdir():
+        try:
+            kinds.append(str(handle.readlink()).startswith("socket:"))
+        except FileNotFoundError:
+            continue
+    return {"files": kinds.count(False), "sockets": kinds.count(True)}
 
 
 def size(folder: Path) -> int:

@@ -39,14 +39,21 @@ def test_warming_up_in_the_first_half_does_not_count():
 
 def test_handles_that_leak_one_at_a_time_are_found():
     points = [(float(at), 20.0 + at // 100) for at in range(0, 1800, 5)]
-    assert not trend("door fds", "fds", points).flat
-    assert trend("door fds", "fds", [(at, 20.0 + at % 2) for at, _ in points]).flat
+    assert not trend("door files", "files", points).flat
+    assert trend("door files", "files", [(at, 20.0 + at % 2) for at, _ in points]).flat
 
 
 def result(**changes):
-    held = {"rss": 60 * MEGABYTE, "pss": 50 * MEGABYTE, "private": 40 * MEGABYTE, "fds": 20, "threads": 3}
+    held = {
+        "rss": 60 * MEGABYTE,
+        "pss": 50 * MEGABYTE,
+        "private": 40 * MEGABYTE,
+        "files": 12,
+        "sockets": 8,
+        "threads": 3,
+    }
     sights = [
-        Sight(float(at), {"collector": held}, dict.fromkeys(PARTS, at * 10), at * 10, 0, 0, 0.0)
+        Sight(float(at), {"collector": held}, dict.fromkeys(PARTS, at * 10), at * 10, 0, 0, 0.0, 1.5)
         for at in range(0, 600, 5)
     ]
     facts = {
@@ -89,7 +96,7 @@ def test_a_process_and_a_folder_are_seen(tmp_path):
     import os
 
     seen = process(os.getpid())
-    assert seen["private"] > MEGABYTE and seen["fds"] >= 3 and seen["threads"] >= 1
+    assert seen["private"] > MEGABYTE and seen["files"] + seen["sockets"] >= 3 and seen["threads"] >= 1
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "file").write_bytes(b"x" * 10_000)
     assert 8_192 <= size(tmp_path) <= 64 * 1024
