@@ -297,3 +297,69 @@ def test_there_are_so_many_streams_and_no_more_and_all_end_with_the_house():
 
     asyncio.run(crowd())
     assert not client.source.flow.watched
+
+
+def _slow(client, release):
+    """Ask for a stream, and read nothing of it after the first line until released. Returns what was read."""
+    pieces = []
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(said):
+        pieces.append(said.get("body", b""))
+        if len(pieces) > 2:
+            await release.wait()
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": "/live/stream",
+        "raw_path": b"/live/stream", "query_string": b"", "root_path": "", "server": ("127.0.0.1", 8081),
+        "client": ("127.0.0.1", 4), "headers": [(b"host", b"127.0.0.1:8081")],
+    }  # fmt: skip
+    return asyncio.create_task(client.app(scope, receive, send)), pieces
+
+
+async def _until(holds):
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to that")
+
+
+def test_a_browser_that_reads_slowly_loses_rows_and_is_told_how_many(monkeypatch):
+    monkeypatch.setattr("customhouse.console.streams.TICK_SECONDS", 0.01)
+    streams = Streams()
+    client = console(row(1), streams=streams)
+
+    async def watch():
+        release = asyncio.Event()
+        task, pieces = _slow(client, release)
+        await _until(lambda: client.source.flow.watched)
+        client.source.flow.add([row(2)])
+        await _until(lambda: len(pieces) == 3)
+        for turn in range(50):
+            client.source.flow.add([row(turn * 100 + n) for n in range(100)])
+        release.set()
+        await _until(lambda: len(pieces) == 4)
+        streams.end()
+        await task
+        return json.loads(pieces[3].decode().splitlines()[2].removeprefix("data: "))
+
+    said = asyncio.run(watch())
+    assert (len(said["good"]), said["hidden"]["good"]) == (SHOWN, 5000 - SHOWN)
+
+
+def test_a_browser_that_does_not_read_at_all_is_let_go(monkeypatch):
+    monkeypatch.setattr("customhouse.console.streams.TICK_SECONDS", 0.01)
+    monkeypatch.setattr("customhouse.console.streams._PATIENCE_SECONDS", 0.05)
+    client = console(row(1))
+
+    async def watch():
+        task, _ = _slow(client, asyncio.Event())
+        await _until(lambda: client.source.flow.watched)
+        client.source.flow.add([row(2)])
+        await asyncio.wait_for(task, 10)
+
+    asyncio.run(watch())
+    assert not client.source.flow.watched

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from customhouse.app.trace import trace
 from customhouse.app.windows.persons import PersonKind, Persons
 from customhouse.app.windows.window import Window
 from customhouse.app.workspace import Workspace
@@ -26,8 +25,6 @@ from customhouse.model.event import Event
 from customhouse.model.frames import OWED_TOPIC, RECEIVED_TOPIC, decode_door, decode_event, decode_owed
 from customhouse.pipeline.quarantine import find
 from customhouse.state.jobs import Jobs
-from customhouse.tables.events import TABLE
-from customhouse.tables.lookup import Ask, rows
 from customhouse.wire import lenient
 from customhouse.wire.ids import hex_id, id_bytes
 
@@ -52,6 +49,10 @@ class EventOf:
 
     def find(self, text: str) -> list[Told]:
         """Return everything about the events that an event id, a message id or a receipt means. Raises Unavailable, Broken."""
+        from customhouse.app.trace import (
+            trace,
+        )  # brings the tables, tens of megabytes that a console nobody asks has no need of
+
         with self._opened() as window:
             lake = self._workspace.lake
             stories = trace(lake, window.log, window.pipeline, window.delivery, text)
@@ -100,11 +101,17 @@ class EventOf:
             return None, "It has not been judged yet; it becomes canonical then."
         if story.owed_position is None:
             return None, "It was never owed to anybody, so no canonical form of it is kept."
-        ask = Ask("event_id = ?", [story.event_id], prune=f"event_id = '{hex_id(key)}'", limit=1)
-        found = rows(self._workspace.lake / TABLE, ask)
+        found = self._in_lake(key)
         if found:
             return _row(found[0]), "from the lake"
         return None, "The log owed does not keep it any longer, and it is not in the lake."
+
+    def _in_lake(self, key: bytes) -> list[dict[str, Any]]:
+        from customhouse.tables.events import TABLE  # as above
+        from customhouse.tables.lookup import Ask, rows
+
+        text = hex_id(key)
+        return rows(self._workspace.lake / TABLE, Ask("event_id = ?", [text], prune=f"event_id = '{text}'", limit=1))
 
 
 def _received(window: Window, story: Story, key: bytes) -> tuple[Letter | None, Facts, str]:
