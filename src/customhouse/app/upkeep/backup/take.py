@@ -7,7 +7,7 @@ A snapshot counts from the moment its list is on the disk, and that is written w
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ from customhouse.app.upkeep.backup import snapshot
 from customhouse.app.upkeep.backup.intake import Intake, Moved, Tick
 from customhouse.app.upkeep.backup.manifest import Entry, Manifest
 from customhouse.app.upkeep.backup.objects import Objects
-from customhouse.app.workspace import Workspace, accepted
+from customhouse.app.workspace import Workspace
 from customhouse.model.contracts import Fault, no_fault
 from customhouse.model.errors import Broken, Misconfigured, Problem, Unavailable
 
@@ -95,10 +95,9 @@ def back_up(
             moments, created_at = _moment(workspace, intake, scratch, fault)
             objects.sync()
             fault("backup.before_manifest")
-            newest = accepted(workspace)
             taken = Manifest(
                 workspace=identity.workspace, created_at=created_at, version=version("customhouse"),
-                data_format=migrations.FORMAT, config=newest.number if newest else 0,
+                data_format=migrations.FORMAT, config=_config(intake.entries),
                 files=[intake.entries[path] for path in sorted(intake.entries)],
             )  # fmt: skip
             name = manifests.write(destination, taken)
@@ -190,6 +189,13 @@ def _moment(workspace: Workspace, intake: Intake, scratch: Path, fault: Fault) -
         f"files went away {_ATTEMPTS} times while they were being read; back up again: what was copied is not copied "
         "twice. Should it happen again, raise `keep_minutes` of the lake, or use a faster disk for the back-up"
     )
+
+
+def _config(files: Iterable[str]) -> int:
+    """Return the number of the newest configuration among the files of a snapshot."""
+    paths = [PurePosixPath(path) for path in files]
+    found = (path.stem for path in paths if path.parent.name == "config" and path.suffix == ".json")
+    return max((int(stem) for stem in found if stem.isdigit()), default=0)
 
 
 def _newest(destination: Path) -> Manifest | None:
