@@ -62,9 +62,7 @@ class House:
         self.live = LiveOf(place, self.persons)
         self.streams = Streams()
         self.quarantine = QuarantineOf(
-            place,
-            lambda error: process.logger.failed("console.quarantine_failed", error),
-            lambda ref: process.logger.info("console.personal_data_shown", page="quarantine", id=ref),
+            place, lambda error: process.logger.failed("console.quarantine_failed", error), self.persons
         )
         self.desk.report = lambda error: process.logger.failed("console.page_failed", error)
 

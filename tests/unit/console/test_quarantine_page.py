@@ -104,7 +104,8 @@ class Source:
     def refer(self, kind, person):
         return refer(kind, person)
 
-    def note_shown(self, ref):
+    def reveal(self, ref):
+        self._fail()
         self.asked.append(("shown", ref))
 
     def audit(self):
@@ -250,6 +251,8 @@ def test_personal_data_is_shown_to_who_asks_and_that_is_noted():
     page = asking.post(f"/quarantine/events/{ID}/show", {})
     assert "ada@example.com" in page.text
     assert asking.source.asked == [("shown", ID)]
+    away = client(answers=False).post(f"/quarantine/events/{ID}/show", {})
+    assert (away.status, "ada@example.com" in away.text) == (503, False), "no line, no look"
     changed = json.dumps(BODY | {"userId": "eve@example.com"})
     told = asking.post(f"/quarantine/events/{ID}/check", {"text": changed, "shown": "1"}).text
     assert "eve@example.com" in told

@@ -233,8 +233,8 @@ class QuarantineSource(Protocol):
     def refer(self, kind: str, person: str) -> str:
         """Return the keyed reference of a person's id."""
 
-    def note_shown(self, ref: str) -> None:
-        """Leave a line in the log: somebody looked at the personal data of an event."""
+    def reveal(self, ref: str) -> None:
+        """Leave a line in the audit that somebody looks at this event unmasked. Raises Unavailable when it cannot be left."""
 
     def audit(self) -> Sequence[Act]:
         """Return what was done here, newest first."""

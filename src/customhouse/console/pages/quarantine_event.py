@@ -42,7 +42,7 @@ def event_routes(desk: Desk, source: QuarantineSource) -> list[Route]:
     async def show(request: Request, _form: Form) -> Response:
         whole = await desk.read(source.whole, request.path_params["ref"])
         if whole is not None:
-            source.note_shown(whole.ref)
+            await desk.search(source.reveal, whole.ref)
         return _page(desk, source, request, whole, shown=True)
 
     async def check(request: Request, form: Form) -> Response:

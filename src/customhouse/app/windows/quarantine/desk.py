@@ -54,12 +54,11 @@ class QuarantineOf:
     """The quarantine of a workspace. Every method may be called from any thread."""
 
     def __init__(
-        self, workspace: Workspace, report: Callable[[Exception], None], note: Callable[[str], None]
+        self, workspace: Workspace, report: Callable[[Exception], None], persons: Persons
     ) -> None:  # fmt: skip
-        """Open nothing yet; `report` is told what no page would hear of, `note` which event's data somebody looked at."""
+        """Open nothing yet; `report` is told what no page would hear of."""
         self._workspace = workspace
-        self._note = note
-        self._persons = Persons(workspace.reference_key())
+        self._persons = persons
         self._groups = Groups(workspace, report)
         self._runs = Runs(workspace, report)
 
@@ -131,9 +130,12 @@ class QuarantineOf:
         """Return the keyed reference of a person's id."""
         return self._persons.reference(_KINDS[kind], person)
 
-    def note_shown(self, ref: str) -> None:
-        """Leave a line in the log: somebody looked at the personal data of an event."""
-        self._note(ref)
+    def reveal(self, ref: str) -> None:
+        """Leave a line in the audit: somebody looks at an event unmasked. Raises Unavailable when it cannot be left."""
+        said = {"what": ref.partition("@")[0]}
+        answer = Jobs(self._workspace.jobs("supervisor")).ask("reveal", said, timeout=10.0, asked_by="console")
+        if not answer.ok:
+            raise Unavailable(answer.message)
 
     def audit(self) -> list[Act]:
         """Return what was done with held events, by any window, newest first."""
