@@ -58,6 +58,7 @@ def test_a_house_that_suffers_is_told_with_what_mends_it(tmp_path, hook):
         ((verdict, told),) = verdicts(findings, "quarantine")
         assert verdict == "warning" and "8 of 9 events" in told
         assert all(verdict == "ok" for verdict, _ in verdicts(findings, "reach crm") | verdicts(findings, "formats"))
+        assert {verdict for verdict, _ in verdicts(findings, "release")} == {"ok"}
         for kind in ("collector", "pipeline", "delivery", "console"):
             assert {verdict for verdict, _ in verdicts(findings, kind)} == {"ok"}
 

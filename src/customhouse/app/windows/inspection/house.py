@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
+
+import msgspec
 
 from customhouse.alarms.words import events, span, waiting
 from customhouse.app.configuration import Configuration
 from customhouse.app.lanes import lanes
-from customhouse.app.process import KINDS, announcement
+from customhouse.app.process import KINDS, Announcement, announcement
 from customhouse.app.upkeep import formats
 from customhouse.app.windows.alarms import Kept, kept
 from customhouse.app.windows.inspection.finding import Finding, ok, problem, warning
@@ -17,6 +21,8 @@ from customhouse.model.posting import LOGGED, RECEIVED
 from customhouse.state.embedded import EmbeddedState
 
 _HOUR = 3600
+_ASK_SECONDS = 2.0
+_ANSWER_BYTES = 4096
 _VERSIONLESS = "console"
 """The process that goes on under the configuration it began with: it shows, and judges nothing."""
 
@@ -33,6 +39,7 @@ def house(place: Workspace, configuration: Configuration | None) -> Iterator[Fin
         yield ok("processes", "not running")
     else:
         yield from _processes(place, newest)
+        yield from _release(said["collector"], configuration)
         board = kept(place)
         yield from _alarms(board)
         yield from _lanes(place, board)
@@ -58,6 +65,27 @@ def _processes(place: Workspace, newest: Accepted) -> Iterator[Finding]:
             yield warning(kind, told, "customhouse reload")
         else:
             yield ok(kind, f"runs as process {running.pid}, configuration {running.config}")
+
+
+def _release(door: Announcement | None, configuration: Configuration | None) -> Iterator[Finding]:
+    """Tell whether the door runs another release than the one installed; it is asked, as anybody may."""
+    host = configuration.listen.host if configuration else "127.0.0.1"
+    if door is None:
+        return
+    connection = HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), door.port, timeout=_ASK_SECONDS)  # noqa: S104 - an address to ask, not to listen on
+    try:
+        connection.request("GET", "/version")
+        said = msgspec.json.decode(connection.getresponse().read(_ANSWER_BYTES), type=dict[str, str])
+    except (OSError, HTTPException, msgspec.MsgspecError):
+        yield warning("release", "the door does not say which release it is", f"curl http://{host}:{door.port}/version")
+        return
+    finally:
+        connection.close()
+    runs, there = said.get("version", ""), version("customhouse")
+    if runs != there:
+        yield warning("release", f"the door runs release {runs}, and {there} is installed", "restart customhouse run")
+    else:
+        yield ok("release", f"the door runs release {runs}, as installed")
 
 
 def _alarms(board: Kept) -> Iterator[Finding]:
