@@ -32,11 +32,22 @@ class Identity(Struct, frozen=True, kw_only=True):
     """When the data folder was made, microseconds since 1970."""
 
 
+class _Format(Struct, frozen=True):
+    """The one field every format of it has."""
+
+    format: int = FORMAT
+
+
 def identity(data: Path) -> Identity:
     """Return who the workspace with this data folder is. Raises Misconfigured when nothing readable says so."""
     path = data / IDENTITY
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Identity)
+        content = path.read_bytes()
+        if (format_ := msgspec.json.decode(content, type=_Format).format) > FORMAT:
+            message = f"it has format {format_}; this version knows format {FORMAT}"
+            hint = "use the version of customhouse that wrote it, or a newer one"
+            raise Misconfigured([Problem(str(path), message, hint)])
+        found = msgspec.json.decode(content, type=Identity)
         uuid.UUID(found.workspace)
     except FileNotFoundError:
         hint = "start `customhouse run` once, which makes it, or restore the file from a back-up"
@@ -44,10 +55,6 @@ def identity(data: Path) -> Identity:
     except (OSError, ValueError) as error:  # also what msgspec raises
         message = f"it cannot be read ({type(error).__name__})"
         raise Misconfigured([Problem(str(path), message, "restore the file from a back-up")]) from None
-    if found.format > FORMAT:
-        message = f"it has format {found.format}; this version knows format {FORMAT}"
-        hint = "use the version of customhouse that wrote it, or a newer one"
-        raise Misconfigured([Problem(str(path), message, hint)])
     return found
 
 

@@ -67,28 +67,14 @@ def restore(
     begin(manifest.size)
     draft = workspace.data.with_name(workspace.data.name + _DRAFT)
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        make_folder(workspace.data.absolute().parent)
-        place.room_for(workspace.data.absolute().parent, _space(manifest))
-        draft.mkdir(mode=0o700)
-        objects = Objects(destination / place.OBJECTS)
-        for entry in manifest.files:
-            _put_back(draft, entry, objects, tick)
-        for folder in sorted((path for path in draft.rglob("*") if path.is_dir()), reverse=True):
-            sync_folder(folder)
-        sync_folder(draft)
-        if workspace.data.exists():
-            workspace.data.rmdir()
-        draft.rename(workspace.data)
-        sync_folder(workspace.data.absolute().parent)
+        _write(draft, manifest, Objects(destination / place.OBJECTS), tick)
+        _move_in(draft, workspace.data)
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         raise Unavailable(
             f"the data folder could not be written: {error.strerror or type(error).__name__}; nothing was changed"
         ) from error
-    except BaseException:
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        raise
     seconds = round(time.monotonic() - began, 3)
     older = manifest.data_format < migrations.FORMAT
     return Restored(chosen, manifest.created_at, manifest.config, len(manifest.files), manifest.size, seconds, older)
@@ -125,6 +111,27 @@ def _runs(data: Path) -> bool:
         finally:
             os.close(handle)
     return False
+
+
+def _write(draft: Path, manifest: Manifest, objects: Objects, tick: Tick) -> None:
+    """Write all files of a snapshot into a new folder, and return when they are on the disk. Raises OSError, Broken."""
+    shutil.rmtree(draft, ignore_errors=True)  # what a kill left behind
+    make_folder(draft.absolute().parent)
+    place.room_for(draft.absolute().parent, _space(manifest))
+    draft.mkdir(mode=0o700)
+    for entry in manifest.files:
+        _put_back(draft, entry, objects, tick)
+    for folder in sorted((path for path in draft.rglob("*") if path.is_dir()), reverse=True):
+        sync_folder(folder)
+    sync_folder(draft)
+
+
+def _move_in(draft: Path, data: Path) -> None:
+    """Let the new folder take the empty place. Raises OSError."""
+    if data.exists():
+        data.rmdir()
+    draft.rename(data)
+    sync_folder(data.absolute().parent)
 
 
 def _put_back(draft: Path, entry: Entry, objects: Objects, tick: Tick) -> None:

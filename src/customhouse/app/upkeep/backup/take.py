@@ -77,35 +77,43 @@ def back_up(
 
     Raises Misconfigured for a destination that is none, Unavailable when disk or house do not let it be taken now.
     """
-    began = time.monotonic()
     _refuse_older(workspace)
-    identity = workspace.identity()
+    owner = workspace.identity().workspace
     try:
-        place.open_for_writing(destination, workspace.data, identity.workspace)
+        place.open_for_writing(destination, workspace.data, owner)
         with place.alone(destination), place.scratch(destination) as scratch:
-            before = _newest(destination)
-            known = {entry.path: entry for entry in before.files} if before else {}
-            there = _all_pieces(known.values())
-            size, new = _sizes(workspace.data, known)
-            begin(size)
-            place.room_for(destination, new)
-            objects = Objects(destination / place.OBJECTS, there)
-            since = before.created_at * 1000 if before else 0
-            intake = Intake(workspace.data, objects, known, since, tick)
-            moments, created_at = _moment(workspace, intake, scratch, fault)
-            objects.sync()
-            fault("backup.before_manifest")
-            taken = Manifest(
-                workspace=identity.workspace, created_at=created_at, version=version("customhouse"),
-                data_format=migrations.FORMAT, config=_config(intake.entries),
-                files=[intake.entries[path] for path in sorted(intake.entries)],
-            )  # fmt: skip
-            name = manifests.write(destination, taken)
+            return _take(workspace, owner, (destination, scratch), (begin, tick), fault)
     except OSError as error:
         raise Unavailable(
             f"the back-up could not be written to {destination}: {error.strerror or type(error).__name__}; "
             "what was there before is as it was"
         ) from error
+
+
+def _take(
+    workspace: Workspace, owner: str, places: tuple[Path, Path], told: tuple[Callable[[int], None], Tick], fault: Fault
+) -> Taken:
+    began = time.monotonic()
+    (destination, scratch), (begin, tick) = places, told
+    before = _newest(destination)
+    known = {entry.path: entry for entry in before.files} if before else {}
+    size, new = _sizes(workspace.data, known)
+    begin(size)
+    place.room_for(destination, new)
+    objects = Objects(destination / place.OBJECTS, _all_pieces(known.values()))
+    intake = Intake(workspace.data, objects, known, before.created_at * 1000 if before else 0, tick)
+    moments, created_at = _moment(workspace, intake, scratch, fault)
+    objects.sync()
+    fault("backup.before_manifest")
+    taken = Manifest(
+        workspace=owner,
+        created_at=created_at,
+        version=version("customhouse"),
+        data_format=migrations.FORMAT,
+        config=_config(intake.entries),
+        files=[intake.entries[path] for path in sorted(intake.entries)],
+    )
+    name = manifests.write(destination, taken)
     seconds = round(time.monotonic() - began, 3)
     return Taken(name, len(taken.files), taken.size, objects.written, objects.reused, seconds, moments)
 
