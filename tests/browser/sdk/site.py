@@ -105,24 +105,6 @@ def requests_of(page, part):
     return found
 
 
-def rows_of(page, house, source, count):
-    """Return the events of a source in the order of receipt, once there are so many and nothing is in flight."""
-
-    def arrived():
-        page.evaluate("0")  # hear what the browser has to tell meanwhile
-        return len(house.sql(query)) >= count
-
-    query = f"select * from events where source = '{source}' order by position"
-    house.wait_until(arrived, 30, f"{count} events of {source}")
-    house.settled()
-    rows = house.sql(query)
-    assert len(rows) == len({row["message_id"] for row in rows}) == count
-    for row in rows:
-        for name in ("properties", "traits", "context"):
-            row[name] = json.loads(row[name])
-    return rows
-
-
 def received(house):
     """Return the envelopes of all requests that were taken, as the log has them."""
     log = EmbeddedLog(house.data / "log")
@@ -131,3 +113,25 @@ def received(house):
         return [envelope for frame in frames for envelope in decode_door(frame.body).envelopes]
     finally:
         log.close()
+
+
+def taken(page, house, source, count):
+    """Wait until the door has taken so many events of a source; return how many it has taken of all."""
+
+    def enough():
+        page.evaluate("0")  # hear what the browser has to tell meanwhile
+        sizes = [(envelope.source, len(envelope.letters)) for envelope in received(house)]
+        return sum(size for name, size in sizes if name == source) >= count and sum(size for _, size in sizes)
+
+    return house.wait_until(enough, 45, f"{count} events of {source}")
+
+
+def rows_of(page, house, source, count):
+    """Return the events of a source in the order of receipt, once there are so many and nothing is in flight."""
+    house.settled(acknowledged=taken(page, house, source, count))
+    rows = house.sql(f"select * from events where source = '{source}' order by position")
+    assert len(rows) == len({row["message_id"] for row in rows}) == count
+    for row in rows:
+        for name in ("properties", "traits", "context"):
+            row[name] = json.loads(row[name])
+    return rows
