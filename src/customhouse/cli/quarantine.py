@@ -15,7 +15,7 @@ from customhouse.app.windows.quarantine.entries import Entry, Holders, entries, 
 from customhouse.app.windows.quarantine.groups import Groups
 from customhouse.cli.output import as_json, err, errors_in_words, fail, out, table, when
 from customhouse.cli.place import HERE, DataOption, JsonOption, Reading, WorkspaceOption, reading
-from customhouse.console.pages.quarantine_data import Fits, Foreseen
+from customhouse.console.pages.quarantine_data import Fits, Foreseen, Group
 from customhouse.ledger.books import balances, flows
 from customhouse.model.reasons import REASONS
 from customhouse.pipeline.quarantine import MOST_EVENTS
@@ -44,7 +44,9 @@ def groups(
     destination: DestinationOption = "",
     as_json_: JsonOption = False,
 ) -> None:
-    """Count what is held back by reason, event and destination: since when, from where, and one example each.
+    """Count what is held back by reason, event and destination, and say what to do.
+
+    With --json also since when, by which libraries and plan releases, and one example of each.
 
     Example: customhouse quarantine groups --source web
     """
@@ -59,14 +61,10 @@ def groups(
         out.print("nothing is in quarantine" if not (reason or event or source or destination) else "nothing fits")
         return
     table(
-        ["reason", "event", "refused by", "events", "first", "last", "sources", "libraries", "example"],
-        [
-            (g.reason, g.event, g.destination, g.count, when(g.first), when(g.last), ", ".join(g.sources),
-             ", ".join(g.libraries), g.example)
-            for g in found
-        ],
+        ["events", "reason", "event", "last seen", "sources"],
+        [(g.count, g.reason, _called(g), when(g.last), ", ".join(g.sources)) for g in found],
         right=["events"],
-    )  # fmt: skip
+    )
     out.print()
     table(["reason", "meaning", "what to do"], [(word, _meaning(word), _remedy(word)) for word in _words(found)])
 
@@ -187,6 +185,10 @@ def _held_back(open_: Reading) -> list[tuple[str, int, str]]:
 
 def _meaning(word: str) -> str:
     return REASONS[word].meaning if word in REASONS else ""
+
+
+def _called(group: Group) -> str:
+    return f"{group.event} (refused by {group.destination})" if group.destination else group.event
 
 
 def _remedy(word: str) -> str:
