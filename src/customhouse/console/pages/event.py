@@ -13,6 +13,7 @@ from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from customhouse.console.desk import Desk, Form, Page
 from customhouse.console.mask import Mask, plain
@@ -91,15 +92,6 @@ class Shown(Struct, frozen=True, kw_only=True):
 def event_page(desk: Desk, source: EventSource) -> Page:
     """Return the page of one event, the way to it, and its story as JSON."""
 
-    async def look(request: Request) -> Response:
-        return desk.page(request, "event.html", "Event", asked="", shown=[], person=False)
-
-    async def go(request: Request, form: Form) -> Response:
-        asked = form.get("id", "").strip()[:_LONGEST]
-        if "@" in asked:  # a person's address, which must not get into ours
-            return desk.page(request, "event.html", "Event", asked="", shown=[], person=True, status=422)
-        return RedirectResponse(f"{PATH}/{quote(asked, safe='')}" if asked else PATH, 303)
-
     async def show(request: Request) -> Response:
         asked = _asked(request)
         found = await desk.search(source.find, asked)
@@ -122,13 +114,27 @@ def event_page(desk: Desk, source: EventSource) -> Page:
         return Response(msgspec.json.encode(body), 200 if body else 404, media_type="application/json")
 
     routes = [
-        desk.get(PATH, look),
-        desk.post(f"{PATH}/find", go),
+        *_way_in(desk),
         desk.post(f"{PATH}/{{id}}/reveal", reveal),
         desk.get(f"{PATH}/{{id:path}}.json", story),
         desk.get(f"{PATH}/{{id:path}}", show),
     ]
     return Page(name="Event", path=PATH, routes=routes)
+
+
+def _way_in(desk: Desk) -> list[Route]:
+    """Return the form that asks for an id, and where it leads."""
+
+    async def look(request: Request) -> Response:
+        return desk.page(request, "event.html", "Event", asked="", shown=[], person=False)
+
+    async def go(request: Request, form: Form) -> Response:
+        asked = form.get("id", "").strip()[:_LONGEST]
+        if "@" in asked:  # a person's address, which must not get into ours
+            return desk.page(request, "event.html", "Event", asked="", shown=[], person=True, status=422)
+        return RedirectResponse(f"{PATH}/{quote(asked, safe='')}" if asked else PATH, 303)
+
+    return [desk.get(PATH, look), desk.post(f"{PATH}/find", go)]
 
 
 def _asked(request: Request) -> str:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from customhouse.console.desk import Desk, Form, Page
 from customhouse.console.flow import COLUMNS, Filter, Flow, LiveRow, Taken, Watch
@@ -81,6 +82,23 @@ def live_page(desk: Desk, source: LiveSource, streams: Streams) -> Page:
             snippets=snippets(steps, request.url.hostname or "") if steps else [], table=_table([], query),
         )  # fmt: skip
 
+    async def table(request: Request) -> Table:
+        wanted = _filter(source, request.query_params)
+        newest = await desk.read(source.newest, wanted, _ON_PAGE)
+        both = sorted((row for each in newest.values() for row in each), key=lambda row: row.seq, reverse=True)
+        return _table(both, _query(wanted))
+
+    routes = [
+        desk.get(PATH, show),
+        *_asides(desk, source, streams, rows),
+        *desk.tables(PATH, table),
+    ]
+    return Page(name="Live", path=PATH, routes=routes)
+
+
+def _asides(desk: Desk, source: LiveSource, streams: Streams, rows: "_Rows") -> list[Route]:
+    """Return the page's stream, and the way from a person's id to a reference."""
+
     async def stream(request: Request) -> Response:
         if streams.full:
             return streams.refusal()
@@ -96,19 +114,7 @@ def live_page(desk: Desk, source: LiveSource, streams: Streams) -> Page:
         wanted = _filter(source, kept | {"person": ",".join(references)})
         return RedirectResponse(f"{PATH}?{_query(wanted)}" if wanted.narrow else PATH, 303)
 
-    async def table(request: Request) -> Table:
-        wanted = _filter(source, request.query_params)
-        newest = await desk.read(source.newest, wanted, _ON_PAGE)
-        both = sorted((row for each in newest.values() for row in each), key=lambda row: row.seq, reverse=True)
-        return _table(both, _query(wanted))
-
-    routes = [
-        desk.get(PATH, show),
-        desk.get(f"{PATH}/stream", stream),
-        desk.post(f"{PATH}/person", person),
-        *desk.tables(PATH, table),
-    ]
-    return Page(name="Live", path=PATH, routes=routes)
+    return [desk.get(f"{PATH}/stream", stream), desk.post(f"{PATH}/person", person)]
 
 
 class _Rows:
