@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from house import KEY
 
-ROWS = 30_000
+ROWS = 20_000
 BEGIN = datetime(2019, 3, 1, 12, tzinfo=UTC)
 FIRST = int(BEGIN.timestamp())
 
