@@ -128,6 +128,20 @@ def test_a_hole_at_the_end_stays_one(place, backup, tmp_path):
     assert (there.data / "config" / "wide").read_bytes() == path.read_bytes()
 
 
+def test_the_record_of_an_import_is_never_ahead_of_the_log(place, backup, tmp_path):
+    (place.data / "imports").mkdir()
+    record = place.data / "imports" / "abc.json"
+    record.write_text('{"format":1,"rows":10}')
+
+    def fault(point):
+        if point == "backup.before_states":
+            record.write_text('{"format":1,"rows":99}')
+
+    take.back_up(place, backup, fault=fault)
+    restore(other(tmp_path), backup)
+    assert '"rows":10' in (other(tmp_path).data / "imports" / "abc.json").read_text()
+
+
 @pytest.mark.parametrize("at", ["before_states", "before_received", "before_bytes", "before_manifest"])
 def test_a_back_up_that_is_killed_leaves_no_half_snapshot(place, backup, at, tmp_path):
     class Killed(BaseException):

@@ -20,8 +20,8 @@ from customhouse.model.errors import Misconfigured, Problem
 from customhouse.model.frames import OWED_TOPIC, RECEIPTS_TOPIC, RECEIVED_TOPIC
 from customhouse.state import embedded
 
-Keeping = Literal["log", "state", "ids", "lake", "as it is", "not"]
-"""How a back-up takes a kind: by one of its careful ways, as it is, or not at all."""
+Keeping = Literal["first", "log", "state", "ids", "lake", "as it is", "not"]
+"""How a back-up takes a kind: by one of its careful ways, as it is, or not at all. `first` counts what the logs hold."""
 
 
 class Kind(Struct, frozen=True):
@@ -60,7 +60,7 @@ KINDS = (
     Kind("rollback on its way", ("config/rollback",), 1, "field `format`", "`app/upkeep/written.py`",
          "gone within seconds", "as it is", versions.json_field),
     Kind("import", ("imports/*.json",), 1, "field `format`", "`app/upkeep/history/progress.py`",
-         "refused in words; begin anew with `--again`", "as it is", versions.json_field),
+         "refused in words; begin anew with `--again`", "first", versions.json_field),
     Kind("rows an import refused", ("imports/*.refused.jsonl",), 1, "field `format` of each line",
          "people", "never read again", "as it is"),
     Kind("log segment", ("log/*/*/*.seg",), segment.FORMAT, "header of the file", "`log/segment.py`",
@@ -88,7 +88,7 @@ KINDS = (
          "a job of another format is answered with a refusal", "not"),
     Kind("audit of jobs", ("jobs/*/audit.jsonl",), 1, "field `format` of each line", "`state/jobs.py`",
          "lines of another format are left out of what is shown", "as it is"),
-    Kind("what runs now", ("run/*.json", "run/*.metrics"), 1, "field `format`",
+    Kind("what runs now", ("run/*.json", "run/*.metrics", "run/*.msgpack"), 1, "field `format`",
          "`app/process.py`, `app/lanes.py`, `telemetry/measure.py`", _FLEETING, "not"),
     Kind("lock", ("run/*.lock", "imports/*.lock", "log/*/*/writer.lock", "lake/*/_writer.lock"), 0, "none: it is empty", "its owner",
          "nothing stands in it", "not"),
@@ -116,6 +116,12 @@ def left_out(path: str) -> bool:
     """Tell whether a back-up does not take a file as it is. What nobody knows is taken: better too much."""
     kind = kind_of(path)
     return path.startswith(_BY_PARTS) or (kind is not None and kind.keeping != "as it is")
+
+
+def is_first(path: str) -> bool:
+    """Tell whether a file counts what the logs hold, so that a back-up must take it before them."""
+    kind = kind_of(path)
+    return kind is not None and kind.keeping == "first"
 
 
 def problems(workspace: Workspace, *, thorough: bool = True) -> list[Problem]:

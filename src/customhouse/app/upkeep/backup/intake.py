@@ -5,6 +5,7 @@ A file of a kind that is never written again, such as a full segment or a data f
 and time of its last change. Others are read every time, unless they had been quiet for an hour when they were last read.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -49,7 +50,7 @@ class Intake:
         """Take a file, or its first `upto` bytes. `fixed` says that nobody writes into it any more."""
         try:
             with (self._data / path).open("rb") as file:
-                said = (self._data / path).stat()
+                said = os.fstat(file.fileno())
                 old = self._known.get(path)
                 same = old is not None and (old.size, old.modified) == (said.st_size, said.st_mtime_ns)
                 if old is not None and same and (fixed or old.modified < self._before - _QUIET):

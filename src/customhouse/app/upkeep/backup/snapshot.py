@@ -1,11 +1,12 @@
 """
 One consistent moment of a running house, part by part, in an order from which the ordinary recovery finds the way.
 
-A state is derived from a log, so it is read before the log: what it has not seen, recovery settles. The receipts say
+A state is derived from a log, so it is read before the log: what it has not seen, recovery settles. The record of an
+import says which rows were acknowledged, so it is read first: what it has not counted is sent again and found out. The receipts say
 what is in the lake, so the lake is cut to them. What is owed comes after the lake and the trail, what was received
 comes last: each part only ever refers to what was read after it.
 
-    states (delivery, pipeline) → index of ids → receipts → lake → owed → received → configurations and the rest
+    imports → states (delivery, pipeline) → index of ids → receipts → lake → owed → received → configurations and the rest
 
 Retention may have removed a segment that a state read here still needs. Then, and when a file of the lake is gone
 before it was read, nothing of the moment counts, and another one is taken.
@@ -18,7 +19,7 @@ import msgspec
 
 from customhouse.app.upkeep.backup import lakecut, logcut
 from customhouse.app.upkeep.backup.intake import Intake, Moved
-from customhouse.app.upkeep.formats import left_out
+from customhouse.app.upkeep.formats import is_first, left_out
 from customhouse.app.workspace import Workspace
 from customhouse.delivery.settle import BOOKMARKS, marks
 from customhouse.log.embedded import EmbeddedLog
@@ -49,6 +50,8 @@ def take(workspace: Workspace, intake: Intake, scratch: Path, fault: Fault = no_
     """
     data, log = workspace.data, workspace.log
     before = [cut for topic in _TOPICS for cut in logcut.cuts(log, topic)]
+    for path in sorted(path for path in _files(data) if is_first(path)):
+        intake.file(path)
     fault("backup.before_states")
     intake.database("state/delivery.db", scratch / "delivery.db")
     fault("backup.between_states")
@@ -70,7 +73,7 @@ def take(workspace: Workspace, intake: Intake, scratch: Path, fault: Fault = no_
     if not logcut.same_beginning(before, [*receipts, *owed, *received]):
         raise Moved("retention removed what the states of this moment need")
     fault("backup.before_bytes")
-    for path in sorted(_others(data)):
+    for path in sorted(path for path in _files(data) if not left_out(path)):
         intake.file(path)
     for table in tables:
         lakecut.take(data, table, intake)
@@ -125,9 +128,8 @@ def _reached(log: Path, state: Path, receipts: list[logcut.Cut]) -> dict[tuple[s
     return reached
 
 
-def _others(data: Path) -> Iterator[str]:
-    """Yield what no part above has: configurations, keys, the audit, and whatever a later version put here."""
+def _files(data: Path) -> Iterator[str]:
+    """Yield all files below a data folder, those a later version put there too."""
     for path in data.rglob("*"):
-        place = path.relative_to(data).as_posix()
-        if path.is_file() and not path.is_symlink() and not left_out(place):
-            yield place
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(data).as_posix()
