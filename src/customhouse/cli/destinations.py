@@ -7,6 +7,7 @@ import msgspec
 import typer
 from rich.text import Text
 
+from customhouse.alarms.words import size, span
 from customhouse.app.rules import newest
 from customhouse.app.windows import destinations as shared
 from customhouse.app.windows.window import Window
@@ -112,27 +113,16 @@ def _show(found: list[DestinationState]) -> None:
             each.name,
             Text(each.state, style=_TONES.get(each.state, "red")),
             each.lag_events,
-            "" if each.oldest_seconds is None else f"{each.oldest_seconds:,.0f}",
+            "" if each.oldest_seconds is None else span(each.oldest_seconds),
             "" if each.rate is None else f"{each.rate:,.1f}",
             "" if each.success is None else f"{each.success:.1%}",
             each.rejected,
-            each.breaker,
             each.last_answer,
         )
         for each in found
     ]
-    columns = [
-        "destination",
-        "state",
-        "waiting",
-        "oldest s",
-        "events/s",
-        "success",
-        "refused",
-        "breaker",
-        "last answer",
-    ]
-    table(columns, rows, right=["waiting", "oldest s", "events/s", "success", "refused"])
+    columns = ["name", "state", "waiting", "oldest", "events/s", "success", "refused", "last answer"]
+    table(columns, rows, right=["waiting", "oldest", "events/s", "success", "refused"])
     for each in found:
         if each.state != "running":
             out.print(Text(f"{each.name}: {each.words}"))
@@ -148,7 +138,7 @@ def _tell(one: DestinationState) -> None:
         ("in retry by themselves", one.retrying), ("breaker", one.breaker), ("failures in a row", one.failures),
         ("paused since", f"{when(one.paused_at)} by the {one.paused_by}" if one.paused_at else ""),
         ("budget used", "" if one.budget_used is None else f"{one.budget_used:.0%}"),
-        ("log kept for it", shared.held_in_words(one) if one.held_bytes else ""),
+        ("log kept for it", f"up to {size(one.held_bytes)}" if one.held_bytes else ""),
     ]  # fmt: skip
     table(["", ""], [row for row in facts if row[1] not in ("", None)])
     out.print()

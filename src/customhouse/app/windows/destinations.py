@@ -9,7 +9,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from customhouse.alarms.words import events, size, span, waiting
+from customhouse.alarms.words import events, span, waiting
 from customhouse.app.configuration import Configuration
 from customhouse.app.lanes import lanes
 from customhouse.app.windows.window import Seen
@@ -188,8 +188,3 @@ def _held(workspace: Workspace, upto: dict[str, Any]) -> int:
                 except FileNotFoundError:  # retention was faster
                     continue
     return total
-
-
-def held_in_words(state: DestinationState) -> str:
-    """Return what a destination keeps in the log, as people read it."""
-    return f"up to {size(state.held_bytes)} of the log are kept for it"
