@@ -53,7 +53,7 @@ class Console:
 
     def _ended(self, path):
         text = self.get(path)[1]
-        return "" if 'hx-trigger="every' in text else " ".join(re.sub(r"<[^>]+>", " ", text).split())
+        return "" if 'hx-trigger="every' in text else " ".join(re.sub(r"<[^>]+>", "", text).split())
 
     def _ask(self, method, path, body, headers):
         connection = http.client.HTTPConnection(self.place, timeout=40)

@@ -154,6 +154,29 @@ def test_however_events_come_and_go_the_groups_are_what_is_there(acts):
     assert len(listed) == len(set(listed)) == len(house.rows)
 
 
+def test_while_it_counts_it_says_so(monkeypatch):
+    house, groups = Quarantine(), Groups(None, print)
+    for nth in range(1, 20):
+        house.put(nth, nth % 3)
+    said = []
+    monkeypatch.setattr(
+        house.pipeline, "scan", _telling(house.pipeline.scan, lambda: said.append(groups.as_counted(Fits())))
+    )
+    assert groups.as_counted(Fits()).counting, "nothing is known before the first count"
+    groups.count(house.states)
+    assert said[0].counting
+    assert said[0].total == 19
+    assert not groups.as_counted(Fits()).counting
+
+
+def _telling(scan, tell):
+    def told(*args, **kwargs):
+        tell()
+        return scan(*args, **kwargs)
+
+    return told
+
+
 def test_what_did_not_change_is_not_read_again():
     house, groups = Quarantine(), Groups(None, print)
     for nth in range(1, 50):

@@ -157,6 +157,8 @@ def test_nothing_held_is_said_calmly_and_counting_honestly():
     text = asking.get("/quarantine").text
     assert "34,000 of 100,000 held events are counted" in text
     assert 'hx-trigger="every 1s"' in text
+    asking.source.held = lambda _fits: Held(groups=(), counted=0, total=0, ready=False)
+    assert "Still counting what is held back" in asking.get("/quarantine").text
     assert "/quarantine/replay" not in text
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from customhouse.console.desk import Desk, Page
 from customhouse.console.mask import plain
@@ -51,6 +52,19 @@ def quarantine_page(desk: Desk, source: QuarantineSource) -> Page:
             table=_lines(found, fits), shown=_SHOWN, most=MOST_REFS,
         )  # fmt: skip
 
+    routes = [
+        desk.get(PATH, show),
+        desk.get(f"{PATH}/lines", lines),
+        *_tables(desk, source),
+        *act_routes(desk, source),
+        *event_routes(desk, source),
+    ]
+    return Page(name="Quarantine", path=PATH, routes=routes)
+
+
+def _tables(desk: Desk, source: QuarantineSource) -> list[Route]:
+    """Return the routes of the tables alone."""
+
     async def groups(request: Request) -> Table:
         fits = fits_of(request.query_params)
         return _groups(await desk.read(source.held, fits), fits)
@@ -62,16 +76,11 @@ def quarantine_page(desk: Desk, source: QuarantineSource) -> Page:
     async def audit(_request: Request) -> Table:
         return _audit(await desk.read(source.audit))
 
-    routes = [
-        desk.get(PATH, show),
+    return [
         *desk.tables(PATH, groups),
         *desk.tables(f"{PATH}/events", events),
         *desk.tables(f"{PATH}/audit", audit),
-        desk.get(f"{PATH}/lines", lines),
-        *act_routes(desk, source),
-        *event_routes(desk, source),
     ]
-    return Page(name="Quarantine", path=PATH, routes=routes)
 
 
 def _choices(held: Held) -> dict[str, list[str]]:

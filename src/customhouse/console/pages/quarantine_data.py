@@ -82,16 +82,21 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 class Held(Struct, frozen=True, kw_only=True):
-    """Everything that is held back, by group. `counted` of `total` events are in the groups so far."""
+    """
+    Everything that is held back, by group. `counted` of `total` events are in the groups so far.
+
+    Until the first count is over (`ready`), nothing may be said about what is not held back.
+    """
 
     groups: Sequence[Group]
     counted: int
     total: int
+    ready: bool = True
 
     @property
     def counting(self) -> bool:
         """Tell whether some are still being counted."""
-        return self.counted < self.total
+        return not self.ready or self.counted < self.total
 
 
 class Line(Struct, frozen=True, kw_only=True):

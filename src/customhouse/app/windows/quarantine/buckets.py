@@ -22,8 +22,9 @@ from customhouse.pipeline.settle import QUARANTINED
 from customhouse.wire.ids import hex_id
 
 _PAGE = 1000
-_BREATH = 0.001
-"""Seconds between two pages, so that requests are answered meanwhile."""
+_BREATH = 0.0005
+_STRIDE = 100
+"""Seconds of rest after so many events: requests need the interpreter several times, and wait for a stride each time."""
 _NAMES = 5000
 """Groups told apart; the events of further names share one."""
 _VARIETY = 12
@@ -103,6 +104,7 @@ class Buckets:
         self._hours: dict[int, _Bucket] = {}
         self.expected = 0
         self._astray = False
+        self._read_since = 0
         self._rebuilt_for: dict[int, tuple[int, int]] | None = None
 
     @property
@@ -114,6 +116,7 @@ class Buckets:
         """Bring the count up to the books. `tell` is called now and then meanwhile. Raises Unavailable."""
         moved = self._moved(postings)
         self.expected = sum(came - left for came, left in moved.values())
+        tell()
         if not self._astray:
             self._follow(state, moved, tell)
         # An id lies in another hour than the books say when a clock was set. Then every change is read from the start.
@@ -175,9 +178,10 @@ class Buckets:
 
     def _rows(self, state: State, after: bytes) -> Iterator[tuple[bytes, Brief]]:
         while page := state.scan(self._holder.table, after=after, limit=_PAGE):
-            yield from ((key, self._holder.brief(value)) for key, value in page)
+            for start in range(0, len(page), _STRIDE):
+                yield from ((key, self._holder.brief(value)) for key, value in page[start : start + _STRIDE])
+                time.sleep(_BREATH)
             after = page[-1][0]
-            time.sleep(_BREATH)
 
     def _add(self, bucket: _Bucket, key: bytes, one: Brief, tell: Callable[[], None]) -> None:
         reason, event, destination, source = one.key
@@ -193,7 +197,8 @@ class Buckets:
             found = bucket.sums[place] = Sum()
         found.add(one)
         bucket.after, bucket.count = key, bucket.count + 1
-        if bucket.count % (10 * _PAGE) == 0:
+        self._read_since += 1
+        if self._read_since % (5 * _PAGE) == 0:
             tell()
 
 

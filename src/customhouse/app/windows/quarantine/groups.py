@@ -18,7 +18,7 @@ from customhouse.model.errors import CustomhouseError
 _FRESH_SECONDS = 0.5
 _SHARE = 5
 """A count that took long is repeated after so many times as long."""
-_PATIENCE = 0.04
+_PATIENCE = 0.025
 """Seconds a page waits for a count that is nearly done."""
 
 
@@ -33,6 +33,7 @@ class Groups:
         self._tables = (Buckets(PIPELINE, names), Buckets(DELIVERY, names))
         self._sums: Sums = {}
         self._counts = (0, 0)
+        self._ready = False
         self._wanted = threading.Event()
         self._idle = threading.Event()
         self._closed = False
@@ -61,6 +62,7 @@ class Groups:
             with state.moment():  # so that the books and the rows speak of the same events
                 table.look(state, flows(state), self._tell)
         self._tell()
+        self._ready = True
         return self.as_counted(Fits())
 
     def as_counted(self, fits: Fits) -> Held:
@@ -69,7 +71,7 @@ class Groups:
         fitting = {
             place: each for place, each in self._sums.items() if fits.takes(place[0], place[1], place[3], place[2])
         }
-        return Held(groups=_grouped(fitting), counted=counted, total=total)
+        return Held(groups=_grouped(fitting), counted=counted, total=total, ready=self._ready)
 
     def _start(self) -> None:
         if self._thread is None:
