@@ -270,6 +270,12 @@ def test_a_browser_that_comes_back_is_believed_about_its_place(monkeypatch):
     assert len(json.loads(pieces[1].decode().splitlines()[2].removeprefix("data: "))["good"]) == 1
 
 
+def test_a_browser_from_before_a_restart_is_told_to_look_anew(monkeypatch):
+    monkeypatch.setattr("customhouse.console.streams.TICK_SECONDS", 0.01)
+    _, pieces = asyncio.run(_listen(console(row(1)), "/live/stream?after=old.1", 2))
+    assert pieces[1] == message("anew", {})
+
+
 def test_a_quiet_stream_has_a_heartbeat_and_says_what_is_wrong(monkeypatch):
     monkeypatch.setattr("customhouse.console.streams.TICK_SECONDS", 0.01)
     monkeypatch.setattr("customhouse.console.streams.HEARTBEAT_SECONDS", 0.02)

@@ -106,7 +106,8 @@ def _asides(desk: Desk, source: LiveSource, streams: Streams, rows: "_Rows") -> 
             return Response(media_type="text/event-stream")
         place = request.headers.get("last-event-id") or request.query_params.get("after", "")
         watch = source.watch(_filter(source, request.query_params), place[:40])
-        return streams.open(_Beat(source.flow, watch, rows), watch.leave)
+        foreign = bool(place) and not place.startswith(f"{source.flow.epoch}.")
+        return streams.open(_Beat(source.flow, watch, rows, foreign=foreign), watch.leave)
 
     async def person(_request: Request, form: Form) -> Response:
         kept = {name: form.get(name, "") for name in ("source", "event", "reason", "only")}
@@ -137,7 +138,9 @@ class _Rows:
 class _Beat:
     """What a stream sends: rows that are new, and why nothing comes when nothing can."""
 
-    def __init__(self, flow: Flow, watch: Watch, rows: _Rows) -> None:
+    def __init__(self, flow: Flow, watch: Watch, rows: _Rows, *, foreign: bool) -> None:
+        """`foreign`: the browser was somewhere in a flow that is no more, so what it shows has a hole."""
+        self._foreign = foreign
         self._flow = flow
         self._watch = watch
         self._rows = rows
@@ -145,10 +148,11 @@ class _Beat:
 
     def __call__(self) -> bytes:
         """Return the next piece of the stream."""
-        said = b""
+        said = message("anew", {}) if self._foreign else b""
+        self._foreign = False
         if self._flow.trouble != self._trouble:
             self._trouble = self._flow.trouble
-            said = message("trouble", {"words": self._trouble})
+            said += message("trouble", {"words": self._trouble})
         taken = self._watch.take()
         if taken is not None:
             said += message("rows", self._document(taken), f"{self._flow.epoch}.{taken.seq}")

@@ -97,6 +97,18 @@ function trouble(words) {
   place.hidden = !words;
 }
 
+/** Say why a stream was not opened, and try again later. */
+async function refused(mine) {
+  let words = "The console does not answer; trying again";
+  try {
+    const answer = await fetch("/live/stream", { method: "HEAD" });
+    if (answer.status === 503) words = "So many people watch already that nobody more can; trying again";
+    else if (answer.status === 401 || answer.redirected) words = "You are signed out; load this page again";
+  } catch { /* the words say it */ }
+  trouble(words);
+  setTimeout(() => mine === stream && open(), AGAIN_MS);
+}
+
 /** Open the stream from a place on; a browser goes on by itself after a break, unless it was refused. */
 function open() {
   stream?.close();
@@ -109,22 +121,24 @@ function open() {
     page.dataset.place = event.lastEventId || page.dataset.place;
     came(event);
   });
+  mine.addEventListener("anew", () => load(page.dataset.query)); // the console was started again meanwhile
   mine.addEventListener("trouble", (event) => trouble(JSON.parse(event.data).words));
   mine.addEventListener("error", () => {
     tell();
-    if (mine.readyState === EventSource.CLOSED && mine === stream) {
-      trouble("The console takes no further watcher at the moment; trying again");
-      setTimeout(() => mine === stream && open(), AGAIN_MS);
-    }
+    if (mine.readyState === EventSource.CLOSED && mine === stream) refused(mine);
   });
 }
 
-/** Load the page for another filter and take over its lists: what is shown is what the address says. */
+/** Load the page for a filter and take over its lists: what is shown is what the address says. */
 let asked = 0;
+const sorted = (query) => [...new URLSearchParams(query)].sort().join("&");
 async function filter() {
   const fields = [...new FormData(byId("filters"))].filter(([, text]) => text.trim());
   const query = new URLSearchParams(fields).toString();
-  if (query === page.dataset.query) return;
+  if (sorted(query) !== sorted(page.dataset.query)) await load(query);
+}
+
+async function load(query) {
   const mine = ++asked;
   const address = query ? `/live?${query}` : "/live";
   const answer = await fetch(address, { headers: { accept: "text/html" } });
@@ -132,7 +146,7 @@ async function filter() {
   const fresh = other.querySelector("#live");
   if (mine !== asked || !fresh) return;
   history.replaceState(null, "", address);
-  for (const part of ["#lists", ".bar .tabs", ".exports"]) page.querySelector(part).replaceWith(fresh.querySelector(part));
+  for (const part of ["#lists", ".bar .tabs", "#narrow", ".exports"]) page.querySelector(part).replaceWith(fresh.querySelector(part));
   for (const hidden of byId("person").querySelectorAll("input[type=hidden]:not([name=_proof])")) hidden.remove();
   byId("person").append(...fresh.querySelectorAll("#person input[type=hidden]:not([name=_proof])"));
   page.dataset.query = fresh.dataset.query;
