@@ -2,17 +2,18 @@
 
 import asyncio
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
 
 from customhouse.alarms.notice import moment
 from customhouse.app.configuration import read
-from customhouse.app.windows.alarms import Kept, kept, try_webhook
-from customhouse.app.windows.alarms.post import Target
 from customhouse.cli.output import FAILED, as_json, errors_in_words, fail, out, table
 from customhouse.cli.place import HERE, DataOption, JsonOption, WorkspaceOption, workspace
+
+if TYPE_CHECKING:
+    from customhouse.app.windows.alarms import Kept
 
 app = typer.Typer(no_args_is_help=True, help="Show standing alarms; try the webhook they are told through.")
 _STYLES = {"critical": "bold red", "warning": "yellow"}
@@ -25,6 +26,8 @@ def list_(root: WorkspaceOption = HERE, data: DataOption = "", as_json_: JsonOpt
 
     Example: customhouse alarms list --json
     """
+    from customhouse.app.windows.alarms import kept  # brings the sender of posts, which no other command needs
+
     with errors_in_words():
         state = kept(workspace(root, data))
     if as_json_:
@@ -53,6 +56,9 @@ def try_(root: WorkspaceOption = HERE, data: DataOption = "", as_json_: JsonOpti
 
     Example: customhouse alarms test
     """
+    from customhouse.app.windows.alarms import try_webhook  # as above
+    from customhouse.app.windows.alarms.post import Target
+
     with errors_in_words():
         place = workspace(root, data)
         _, configuration, _ = read(place, {})
@@ -75,7 +81,7 @@ def try_(root: WorkspaceOption = HERE, data: DataOption = "", as_json_: JsonOpti
     out.print(Text(f"the webhook took the test: {outcome.told}", style="green"))
 
 
-def _document(state: Kept) -> dict[str, Any]:
+def _document(state: "Kept") -> dict[str, Any]:
     post = state.post
     return {
         "watching": state.watching,
@@ -102,7 +108,7 @@ def _document(state: Kept) -> dict[str, Any]:
     }
 
 
-def _webhook(state: Kept) -> None:
+def _webhook(state: "Kept") -> None:
     """Say how the webhook fares."""
     post = state.post
     if not post.configured:
