@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from house import House
 from knock import send
+from test_console_pages import violations
 
 SHOTS = os.environ.get("CUSTOMHOUSE_SCREENSHOTS", "")
 ORDER = {
@@ -166,6 +167,7 @@ def test_every_page_fits_and_says_nothing_in_its_console(open_page, shop_of_all,
         page.goto(shop_of_all.console_url + path)
         page.locator(awaited).first.wait_for()
         assert fits(page), path
+        assert violations(page) == [], path
         shot(page, f"quarantine-{name}-{at}")
 
 

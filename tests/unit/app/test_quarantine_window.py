@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from customhouse.app.windows.quarantine.acts import PIECE, Holders, pieces
-from customhouse.app.windows.quarantine.entries import entries, named, shown, text_of, whole
+from customhouse.app.windows.quarantine.acts import PIECE, Holders, foresee, pieces
+from customhouse.app.windows.quarantine.entries import chosen, entries, named, shown, text_of, whole
 from customhouse.app.windows.quarantine.groups import Groups
 from customhouse.app.windows.quarantine.recipe import Undone, mend, problems
-from customhouse.console.pages.quarantine_data import OTHER, Fits, Step
+from customhouse.console.pages.quarantine_data import OTHER, Choice, Fits, Step
 from customhouse.delivery.settle import LANES, REJECTED, Mark
 from customhouse.ledger.books import post
 from customhouse.model.envelope import Envelope, Letter, RequestFacts
@@ -216,6 +216,16 @@ def test_events_are_found_by_id_and_by_destination():
     assert shown(kept)["original"] == {"event": "Order"}
     assert shown(kept)["remedy"]
     assert whole(house.states, ["no id", "00000000-0000-0000-0000-000000000000"]) == []
+
+
+def test_what_came_after_the_decision_is_not_meant():
+    house = Quarantine()
+    for nth in (1, 2, 3):
+        house.put(nth, 0)
+    second = [entry.id for entry in entries(house.states, Fits())][1]
+    meant = [entry.message_id for entry in chosen(house.states, Choice(Fits("schema_violation"), upto=second))]
+    assert meant == ["m2", "m1"]
+    assert foresee(house.states, "discard", entries(house.states, Fits()), None)[0].upto > second
 
 
 def test_acts_go_in_bounded_pieces_by_owner():

@@ -143,3 +143,32 @@ def test_jobs_replay_and_discard_what_is_held(house):
     assert (accounts["owed:lake"], accounts["dropped:discarded"]) == (2, 1)
     assert not accounts["quarantined:poison"]
     assert not list(held(house.state))
+
+
+def test_jobs_preview_and_repair_many_and_never_end_the_process(house):
+    door(house.log, ["boom", "a", "boom too"])
+    work(house)
+    first, second = [one.id.hex() for one in held(house.state, newest_first=False)]
+    mended = '{"type": "track", "event": "mended", "anonymousId": "a"}'
+
+    def ask(verb, **arguments):
+        path = house.jobs._folder / "1.job"
+        path.write_bytes(msgspec.json.encode({"id": "1", "verb": verb, "arguments": arguments}))
+        house.worker._next_jobs = 0
+        house.worker.step()
+        return json.loads(path.with_suffix(".answer").read_text())
+
+    before, settled = fates(house), balances(flows(house.state))
+    said = ask("preview", ids=[first, second], repaired={second: mended})["details"]
+    assert said["verdicts"] == [[first, "quarantined:poison", "RecursionError"], [second, "routed", ""]]
+    assert said["copies"] == {"lake": 1}
+    assert (fates(house), balances(flows(house.state))) == (before, settled)
+    assert house.jobs.audit(10) == [], "to look is no act"
+
+    assert not ask("replay", ids=["no id"])["ok"]
+    assert not ask("burn", ids=[first])["ok"]
+    assert ask("replay", ids=[first, second], repaired={second: mended})["details"]["again"] == 1
+    assert [one.id.hex() for one in held(house.state)] == [first]
+    assert ask("replay", ids=[first], repaired={first: mended, second: mended})["details"]["done"] == 1
+    assert not list(held(house.state))
+    assert [line.verb for line in house.jobs.audit(10)] == ["replay", "replay", "burn", "replay"]

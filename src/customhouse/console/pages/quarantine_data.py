@@ -50,6 +50,8 @@ class Choice(Struct, frozen=True):
 
     fits: Fits = Fits()
     refs: tuple[str, ...] = ()
+    upto: str = ""
+    """Id of the newest event that was there when this was decided; what came later is not meant."""
 
     @property
     def query(self) -> str:
@@ -165,6 +167,8 @@ class Foreseen(Struct, frozen=True, kw_only=True):
     untouched: Mapping[str, int] = {}
     """Why a repair could not change an event, in words."""
     examples: Sequence[Change] = ()
+    upto: str = ""
+    """Id of the newest of the events."""
 
 
 class Checked(Struct, frozen=True):

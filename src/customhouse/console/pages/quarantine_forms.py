@@ -30,7 +30,8 @@ def choice_of(request: Request) -> Choice:
 
 def chosen_in(form: Form) -> Choice:
     """Return what a form is about."""
-    return Choice(fits_of(form), tuple(form.get("ids", "").split()[:MOST_REFS]))
+    refs = tuple(form.get("ids", "").split()[:MOST_REFS])
+    return Choice(fits_of(form), refs, form.get("upto", "")[:_LONGEST])
 
 
 def steps_in(form: Form) -> list[Step]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from customhouse.app.lanes import lanes
 from customhouse.app.process import announcement
@@ -145,14 +145,15 @@ def foresee(
     taken = list(islice(entries, MOST_EVENTS))
     total = max(count or 0, len(taken))
     if verb == "discard":
-        return Foreseen(count=total, judged=len(taken)), []
+        return Foreseen(count=total, judged=len(taken), upto=_newest(taken)), []
     quarantined = [entry for entry in taken if not entry.destination]
     # One job, so that events that share a message id meet in one batch, as their replay will have it.
     first = next(pieces(states, quarantined, mend, _LARGE), Piece("pipeline", []))
     said = preview(states, first.arguments) if first.entries else {"verdicts": [], "copies": {}}
     judged = len(taken) - len(quarantined) + len(first.entries)
     refused = Counter(entry.destination for entry in taken if entry.destination)
-    return _summed(total, judged, said, _lanes(states, refused)), said["verdicts"]
+    found = _summed(total, judged, said, _lanes(states, refused))
+    return structs.replace(found, upto=_newest(taken)), said["verdicts"]
 
 
 def preview(states: Holders, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +194,10 @@ def _lanes(states: Holders, refused: Mapping[str, int]) -> list[Lane]:
         state = str(said[name].get("state", "unknown")) if name in said else "no longer configured"
         ways.append(Lane(name, count, state, state in _READY))
     return ways
+
+
+def _newest(taken: list[Entry]) -> str:
+    return max((entry.id for entry in taken), default="")
 
 
 def _plain(text: str) -> str:

@@ -21,7 +21,9 @@ from customhouse.model.posting import HOUR, Posting
 from customhouse.pipeline.settle import QUARANTINED
 from customhouse.wire.ids import hex_id
 
-_PAGE = 1000
+_PAGE = 250
+_TELL = 5000
+"""Events after which pages see how far the count is."""
 _BREATH = 0.0005
 _STRIDE = 100
 """Seconds of rest after so many events: requests need the interpreter several times, and wait for a stride each time."""
@@ -198,7 +200,7 @@ class Buckets:
         found.add(one)
         bucket.after, bucket.count = key, bucket.count + 1
         self._read_since += 1
-        if self._read_since % (5 * _PAGE) == 0:
+        if self._read_since % _TELL == 0:
             tell()
 
 

@@ -152,7 +152,11 @@ class QuarantineOf:
     def _count(self, choice: Choice) -> int:
         if choice.refs:
             return len(choice.refs)
-        return sum(group.count for group in self._groups.held(choice.fits).groups)
+        held = self._groups.held(choice.fits)
+        if not held.counting:
+            return sum(group.count for group in held.groups)
+        with holders(self._workspace) as states:
+            return sum(1 for _ in chosen(states, choice))
 
 
 class _Repair:

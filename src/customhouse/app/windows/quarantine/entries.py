@@ -95,7 +95,8 @@ def whole(states: Holders, refs: Sequence[str]) -> list[Quarantined | HeldEvent]
 
 def chosen(states: Holders, choice: Choice) -> Iterator[Entry]:
     """Walk the events a choice is about."""
-    yield from named(states, choice.refs) if choice.refs else entries(states, choice.fits)
+    found = named(states, choice.refs) if choice.refs else entries(states, choice.fits)
+    yield from (entry for entry in found if not choice.upto or entry.id <= choice.upto)
 
 
 def of_pipeline(one: Quarantined) -> Entry:
