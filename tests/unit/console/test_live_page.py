@@ -7,10 +7,10 @@ import socket
 import pytest
 from desks import Client
 
+from customhouse.console import serve
 from customhouse.console.config import ConsoleConfig
 from customhouse.console.flow import FIRST_SHOWN, RING, SHOWN, Filter, Flow, LiveRow
 from customhouse.console.pages.live import FirstSteps, live_page
-from customhouse.console.serve import _listen
 from customhouse.console.snippets import snippets
 from customhouse.console.streams import MOST, Streams, message
 
@@ -375,6 +375,6 @@ def test_a_browser_that_does_not_read_at_all_is_let_go(monkeypatch):
 
 
 def test_answers_are_sent_at_once():
-    listening = _listen(ConsoleConfig(port=0))
+    listening = serve._listen(ConsoleConfig(port=0))
     with listening:
         assert listening.proto == socket.IPPROTO_TCP, "or asyncio leaves small pieces to wait for an acknowledgement"
