@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
@@ -67,6 +66,9 @@ class Client:
 
     async def __aenter__(self) -> Self:
         """Open the session."""
+        import aiohttp  # heavy, and the command line knows this module whatever the verb
+
+        self._failures = (aiohttp.ClientError, TimeoutError, OSError)
         connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=60)
         timeout = aiohttp.ClientTimeout(total=_TRY_SECONDS)
         # No cookies, no environment: nothing is sent that an SDK would not send.
@@ -86,7 +88,7 @@ class Client:
         try:
             async with self._session.options(f"{self._url}/v1/batch") as answer:
                 await answer.content.read(_LARGEST_ANSWER)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except self._failures:
             raise Unavailable(f"nothing answers at {self._url}; start it: customhouse run") from None
 
     async def submit(self, packet: Packet) -> None:
@@ -151,7 +153,7 @@ class Client:
                 body = await answer.content.read(_LARGEST_ANSWER)
                 self.answered = True
                 return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, body)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except self._failures:
             return None
 
     async def _preflight(self, packet: Packet) -> None:

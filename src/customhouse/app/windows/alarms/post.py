@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, structs
@@ -23,13 +24,15 @@ from customhouse.alarms.notice import Notice, body
 from customhouse.app.windows.alarms.kept import PostState
 from customhouse.delivery.retry import backoff
 from customhouse.delivery.retry.verdicts import Failure
-from customhouse.delivery.sender import HttpSender, Patience
 from customhouse.destinations.webhook import sign
 from customhouse.model.contracts import Parcel
 from customhouse.model.errors import Misconfigured
 from customhouse.model.http import Response
 from customhouse.settings import resolve
 from customhouse.telemetry.tracing import child
+
+if TYPE_CHECKING:
+    from customhouse.delivery.sender import HttpSender  # heavy, and every command knows this module
 
 MOST_WAITING = 100
 _BASE = 1.0
@@ -86,6 +89,8 @@ class Post:
 
     async def run(self) -> None:
         """Post until cancelled."""
+        from customhouse.delivery.sender import HttpSender
+
         async with HttpSender(version("customhouse"), _trace) as sender:
             while True:
                 self._wake.clear()
@@ -93,7 +98,7 @@ class Post:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), rest)
 
-    async def _next(self, sender: HttpSender) -> float | None:
+    async def _next(self, sender: "HttpSender") -> float | None:
         """Try the oldest notice; return the seconds to wait, None when there is nothing to do."""
         target = self._target
         if not self.waiting or target is None or target.webhook is None:
@@ -110,8 +115,10 @@ class Post:
         return backoff.delay(failures, 0.5 + random.random() / 2, base=_BASE, cap=_CAP)  # noqa: S311 - jitter, no secret
 
 
-async def send(sender: HttpSender, target: Target, webhook: AlarmWebhookConfig, notice: Notice) -> Outcome:
+async def send(sender: "HttpSender", target: Target, webhook: AlarmWebhookConfig, notice: Notice) -> Outcome:
     """Post one notice and say what it came to. Never raises for what the other side or the configuration does."""
+    from customhouse.delivery.sender import Patience
+
     try:
         url = resolve(webhook.url, target.root, f"{_PLACE}.url").reveal()
         secret = resolve(webhook.secret, target.root, f"{_PLACE}.secret") if webhook.secret else None
@@ -130,6 +137,8 @@ async def send(sender: HttpSender, target: Target, webhook: AlarmWebhookConfig, 
 
 async def try_webhook(target: Target, webhook: AlarmWebhookConfig) -> Outcome:
     """Send one test notice now, and say what it came to."""
+    from customhouse.delivery.sender import HttpSender
+
     now = time.time()
     notice = Notice(
         what="test", alarm="test", subject="webhook", severity="warning", since=now, at=now,
