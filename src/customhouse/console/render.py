@@ -32,32 +32,41 @@ class Templates:
     """The templates of the console, compiled once."""
 
     def __init__(self) -> None:
-        """Load them from the package; a name that is not handed in is a mistake, not an empty string."""
-        self._environment = Environment(
-            loader=PackageLoader("customhouse.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters |= {
-            "number": number,
-            "decimal": decimal,
-            "when": when,
-            "clock": clock_tag,
-            "time": time_tag,
-            "ago": ago_tag,
-            "size": size,
-            "seconds": seconds,
-            "tone": tone,
-            "pretty": pretty,
-        }
-        self._environment.globals["asset"] = asset
+        """Load them from the package."""
+        self._environment = _environment()
 
     def render(self, name: str, **context: Any) -> str:
         """Return a page or a part of one."""
         return self._environment.get_template(name).render(**context)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates, all compiled, so that no first page waits for it. A name not handed in is a mistake."""
+    environment = Environment(
+        loader=PackageLoader("customhouse.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "number": number,
+        "decimal": decimal,
+        "when": when,
+        "clock": clock_tag,
+        "time": time_tag,
+        "ago": ago_tag,
+        "size": size,
+        "seconds": seconds,
+        "tone": tone,
+        "pretty": pretty,
+    }
+    environment.globals["asset"] = asset
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment
 
 
 @cache
