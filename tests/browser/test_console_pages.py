@@ -15,7 +15,7 @@ from house import House
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AXE = Path(os.environ.get("CUSTOMHOUSE_SDKS", ROOT / ".sdks")) / "node/node_modules/axe-core/axe.min.js"
-PAGES = ("/", "/live", "/quarantine", "/destinations", "/destinations/lake", "/configuration", "/alarms")
+PAGES = ("/", "/live", "/events", "/quarantine", "/destinations", "/destinations/lake", "/configuration", "/alarms")
 LOOKS = ((1440, False), (1440, True), (360, False), (360, True))
 
 

@@ -16,8 +16,8 @@ def test_chapter(chapter, tmp_path):
         assert reader.follow(chapter.read_text()) > 5
 
 
-def test_there_are_six_chapters():
-    assert len(CHAPTERS) == 6
+def test_there_are_seven_chapters():
+    assert len(CHAPTERS) == 7
 
 
 def test_what_is_not_as_shown_is_noticed(tmp_path):

@@ -22,7 +22,7 @@ from house import free_port
 PORTS = ("8080", "8081", "8090", "8091")
 PATIENCE = 20.0
 _FENCE = re.compile(r"^```console(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_LOOKS = re.compile(r"customhouse (tail|trace|sql|balance|quarantine list)\b")
+_LOOKS = re.compile(r"customhouse (tail|trace|sql|balance|quarantine list|destinations list)\b")
 _SHELL = 'set -a; . ./.shell 2>/dev/null; {command}\ncode=$?; export -p > .shell; declare -fx >> .shell; exit "$code"'
 
 

@@ -67,7 +67,7 @@ def test_every_command_and_option_is_documented():
     for words, command in reference().commands():
         assert command.help, f"{words} says nothing of itself"
         for parameter in command.params:
-            told = parameter.opts if parameter.param_type_name == "option" else [parameter.name]
+            told = parameter.opts if parameter.param_type_name == "option" else [parameter.metavar or parameter.name]
             assert getattr(parameter, "help", "") or parameter.name == "event_id", f"{words}: {told}"
             for option in told:
                 assert option in sections[words], f"{words}: {option}"
