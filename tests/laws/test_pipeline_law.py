@@ -140,7 +140,9 @@ def test_what_leaves_quarantine_leaves_it_once(group, deaths, repair):
                 body = (
                     b'{"type":"track","event":"E","anonymousId":"a","messageId":"' + chosen[0].id.hex().encode() + b'"}'
                 )
-                settler.commit(judge(replay_batch(chosen, 0, {chosen[0].id: body}), road, NOW, totals, lambda *_: None), memory)
+                settler.commit(
+                    judge(replay_batch(chosen, 0, {chosen[0].id: body}), road, NOW, totals, lambda *_: None), memory
+                )
             else:
                 settler.commit(discard_frame(chosen, 0, NOW, road.versions, totals), memory)
         except Killed:
