@@ -1,8 +1,8 @@
 import asyncio
 import json
 
-from bench import Bench, Running, now, sender, until
 from liar import Liar
+from workbench import Bench, Running, now, sender, until
 
 from customhouse.delivery.lane import Lane
 from customhouse.delivery.main import Delivery

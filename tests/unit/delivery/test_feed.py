@@ -1,4 +1,4 @@
-from bench import Bench
+from workbench import Bench
 
 from customhouse.delivery.reading.feed import Feed, Owing
 from customhouse.model.frames import OwedFrame

@@ -1,7 +1,7 @@
 import asyncio
 
-from bench import Bench, Killed, Running, sender, until
 from liar import Liar
+from workbench import Bench, Killed, Running, sender, until
 
 from customhouse.model.posting import delivered, expired, owed, rejected
 
