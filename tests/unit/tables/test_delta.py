@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from customhouse.model.errors import Broken, Unavailable
+from customhouse.model.errors import Broken, Misconfigured, Unavailable
 from customhouse.tables.columns import days, texts, times
 from customhouse.tables.datafile import Shape
 from customhouse.tables.delta import DeltaFolder, Upkeep
@@ -176,7 +176,7 @@ def test_a_format_from_the_future_is_refused(tmp_path):
         if "metaData" in line:
             line["metaData"]["configuration"]["customhouse.format"] = "99"
     first.write_text("\n".join(json.dumps(line) for line in lines))
-    with pytest.raises(Broken, match="'99'"):
+    with pytest.raises(Misconfigured, match="it has format 99"):
         DeltaFolder(tmp_path / "t", SHAPE)
 
 
