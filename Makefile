@@ -30,7 +30,7 @@ check: .venv/ok ## lint, types, floors, sizes, unit tests: under a minute, befor
 	@$(BIN)/python -m pytest -q tests/unit tests/golden
 
 integration: .venv/ok ## official SDKs and real processes against a running customhouse
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest -n $${INTEGRATION_WORKERS:-2} --dist worksteal tests/integration
 
 .venv/browser: .venv/ok .ci/browser.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/browser.lock

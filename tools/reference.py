@@ -17,7 +17,7 @@ import yaml
 
 from customhouse.app.configuration import Configuration
 from customhouse.app.road import Rules, protocols, road
-from customhouse.cli.main import app
+from customhouse.cli.main import application
 from customhouse.collector.http import answers
 from customhouse.ledger import trail
 from customhouse.model import posting
@@ -207,7 +207,7 @@ def cli() -> str:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Yield every command a user can type, with its words."""
-    tree = typer.main.get_command(app)
+    tree = typer.main.get_command(application())
     for name, command in tree.commands.items():
         if command.hidden:
             continue

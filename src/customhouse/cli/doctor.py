@@ -1,8 +1,6 @@
 """`doctor` looks at the machine and the workspace and says what to mend, with the command that does; `version` says what this is."""
 
-import platform
 import sys
-from importlib.metadata import version as installed
 from typing import Annotated
 
 import msgspec
@@ -35,15 +33,6 @@ def doctor(
     else:
         _show(findings)
     sys.exit(FAILED if any(finding.verdict == "problem" for finding in findings) else 0)
-
-
-def version(as_json_: JsonOption = False) -> None:
-    """Say which version this is."""
-    said = {"customhouse": installed("customhouse"), "python": platform.python_version(), "system": platform.system()}
-    if as_json_:
-        as_json(said)
-    else:
-        out.print(f"customhouse {said['customhouse']} (Python {said['python']}, {said['system']})")
 
 
 def _show(findings: list[Finding]) -> None:

@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from customhouse.cli.demo import _line, _wishes
-from customhouse.cli.main import app
+from customhouse.cli.main import application
 from customhouse.demo.tally import Tally
 from customhouse.demo.wire import Piece
 from customhouse.model.errors import Misconfigured
@@ -53,14 +53,14 @@ def test_a_history_without_a_count_is_refused():
 
 def test_where_no_house_runs_the_command_says_how_to_start_one(tmp_path):
     (tmp_path / "customhouse.yaml").write_text("name: x\n")
-    done = CliRunner().invoke(app, ["demo", "--workspace", str(tmp_path)])
+    done = CliRunner().invoke(application(), ["demo", "--workspace", str(tmp_path)])
     assert done.exit_code == 2
     assert "start it: customhouse run" in done.stderr
 
 
 def test_a_file_of_receipts_is_tried_before_the_run(tmp_path):
     words = ["demo", "--url", "http://127.0.0.1:9", "--write-key", "k", "--receipts", str(tmp_path / "no" / "such")]
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(application(), words)
     assert done.exit_code == 2
     assert "--receipts" in done.stderr
 
