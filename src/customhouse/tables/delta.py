@@ -202,7 +202,7 @@ def _create(folder: Path, shape: Shape) -> None:
         configuration={
             FORMAT_KEY: FORMAT,
             "delta.dataSkippingStatsColumns": ",".join(shape.statistics),
-            "delta.deletedFileRetentionDuration": "interval 1 hours",
+            "delta.deletedFileRetentionDuration": "interval 15 minutes",  # as long as the files themselves stay
             "delta.enableExpiredLogCleanup": "false",
         },
         raise_if_key_not_exists=False,
