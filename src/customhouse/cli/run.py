@@ -113,19 +113,27 @@ def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement],
     )
     screen.append("Send a first event:\n", style="bold")
     screen.append(
-        f"""  curl -u {key}: {door}/v1/track -H 'content-type: application/json' \\
+        f"""  curl -u {_typed(place, config.write_key)}: {door}/v1/track -H 'content-type: application/json' \\
     -d '{{"event":"Hello World","anonymousId":"me","properties":{{"from":"curl"}}}}'\n\n"""
     )
     screen.append("Or change one line where the Segment SDK is set up:\n", style="bold")
     screen.append(f"  analytics = Client('{key}', host='{door}')                  # Python\n")
     screen.append(f"  new Analytics({{ writeKey: '{key}', host: '{door}' }})        // Node\n\n")
     screen.append("Then look:\n", style="bold")
-    there = "" if place.root == HERE.resolve() else f" -w {_short(place)}"
+    there = "" if place.root == HERE.resolve() else f" -w {_from_here(place.root)}"
     for verb in ("tail", "trace <message id>", "balance", 'sql "select * from events"'):
         name, _, rest = verb.partition(" ")
         screen.append(f"  {_command()} {name}{there}{' ' + rest if rest else ''}\n")
     screen.append("\nCtrl-C closes the house; nothing that was acknowledged is lost.")
     out.print(screen)
+
+
+def _typed(place: Workspace, written: str) -> str:
+    """Return a write key as one types it in a shell here: itself, or where it stands."""
+    if is_literal(written):
+        return written[:]
+    kind, _, where = written[:].partition(":")
+    return f'"${where}"' if kind == "env" else f'"$(cat {_from_here(place.root / where)})"'
 
 
 def _command() -> str:
@@ -136,7 +144,7 @@ def _command() -> str:
     return str(program.relative_to(here)) if program.is_relative_to(here) else str(program)
 
 
-def _short(place: Workspace) -> str:
-    """Return the workspace as one would type it here."""
+def _from_here(path: Path) -> str:
+    """Return a path as one would type it here."""
     here = HERE.resolve()
-    return str(place.root.relative_to(here)) if place.root.is_relative_to(here) else str(place.root)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
