@@ -29,7 +29,11 @@ def shop(tmp_path_factory):
     house.configuration["routes"].append({"to": "hook"})
     house.write()
     with house:
-        done = house.cli("demo", "--events", "600", "--rate", "200", "--seed", "7")
+        # Pictures show some minutes; to look at the pages, seconds are enough.
+        long = (
+            ("--for", "240s", "--rate", "30") if os.environ.get("SCREENSHOTS") else ("--events", "600", "--rate", "200")
+        )
+        done = house.cli("demo", *long, "--seed", "7", timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         house.settled(ignore=("owed:hook",))
         yield house

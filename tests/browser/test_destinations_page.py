@@ -83,8 +83,12 @@ def test_what_it_refused_is_replayed_from_its_page(house, hook, page):
     hook.mode = "ok"
     page.goto(house.console_url + "/destinations/crm")
     page.wait_for_selector("[aria-label=Figures] a:has-text('2')", timeout=30_000)
-    page.reload()
-    assert "destination_refused" in page.inner_text("[aria-label='Last answers']")
+
+    def told():
+        page.reload()
+        return "destination_refused" in page.inner_text("[aria-label='Last answers']")
+
+    house.wait_until(told, 30, "its answer is told")
     page.locator("summary", has_text="Replay what it refused…").click()
     assert "2 events that crm refused" in page.inner_text("details[open]")
     page.get_by_role("button", name="Replay what it refused").click()

@@ -37,6 +37,12 @@ function moment(seconds, step) {
   return step < 60 ? `${clock}:${two(at.getUTCSeconds())}` : clock;
 }
 
+/** Return the places of values that stand alone between gaps: no line leads to them, so they get a point. */
+function alone(values) {
+  const known = (value) => value !== null && value !== undefined;
+  return [...values.keys()].filter((at) => known(values[at]) && !known(values[at - 1]) && !known(values[at + 1]));
+}
+
 function options(figure, names) {
   const soft = style("--soft"), line = style("--line");
   const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
@@ -46,7 +52,7 @@ function options(figure, names) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: { x: { range: () => figure.span }, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [{ ...axis, size: 28, space: 72, values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => moment(tick, step)) }, { ...axis, size: 48, values: (_plot, ticks) => ticks.map(short) }],
-    series: [{}, ...names.map((_, at) => ({ stroke: style(COLOURS[at]), width: 1.25, points: { show: false } }))],
+    series: [{}, ...names.map((_, at) => ({ stroke: style(COLOURS[at]), width: 1.25, points: { show: true, size: 4, filter: (plot, series) => alone(plot.data[series]) } }))],
   };
 }
 
