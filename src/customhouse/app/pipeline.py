@@ -71,6 +71,10 @@ class Roads:
             memory.stages = {dedupe.name: dedupe}
         return memory
 
+    def dispensable(self, partition: int) -> int:
+        """Return the position of `owed` through which neither a lane nor an index that lost its newest entries reads."""
+        return min(floor(self._workspace, OWED_TOPIC, partition), self.memory(partition).synced_through)
+
     def forget(self, now: int) -> None:
         """Drop what lies behind the dedupe window."""
         today = now // 86_400_000_000
@@ -112,7 +116,7 @@ def _tending(process: Process, roads: Roads, log: EmbeddedLog) -> Callable[[], N
                 retain(
                     log,
                     OWED_TOPIC,
-                    lambda partition: floor(process.workspace, OWED_TOPIC, partition),
+                    roads.dispensable,
                     process.logger,
                     days=kept.owed_days,
                     size=kept.log_bytes,
