@@ -30,14 +30,14 @@ check: .venv/ok ## lint, types, floors, sizes, unit tests: under a minute, befor
 	@$(BIN)/python -m pytest -q tests/unit tests/golden
 
 integration: .venv/ok ## official SDKs and real processes against a running customhouse
-	@$(BIN)/python -m pytest -n $${INTEGRATION_WORKERS:-2} --dist worksteal tests/integration
+	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile tests/integration
 
 .venv/browser: .venv/ok .ci/browser.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/browser.lock
 	@touch $@
 
 browser: .venv/browser ## the console and the browser SDKs in a real Chromium (SCREENSHOTS=folder keeps pictures)
-	@$(BIN)/python -m pytest tests/browser
+	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile tests/browser
 
 chaos: .venv/ok ## kill, fill, stall and lie for four minutes; an outside oracle counts (CHAOS_SECONDS, CHAOS_KILLS for longer)
 	@$(BIN)/python -m pytest -p no:randomly -s tests/chaos

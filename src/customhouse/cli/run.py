@@ -121,7 +121,7 @@ def _welcome(place: Workspace, version: Accepted, said: dict[str, Announcement],
     screen.append(f"  new Analytics({{ writeKey: '{key}', host: '{door}' }})        // Node\n\n")
     screen.append("Then look:\n", style="bold")
     there = "" if place.root == HERE.resolve() else f" -w {_from_here(place.root)}"
-    for verb in ("tail", "trace <message id>", "balance", 'sql "select * from events"'):
+    for verb in ("demo", "tail", "trace <message id>", "balance", 'sql "select * from events"'):
         name, _, rest = verb.partition(" ")
         screen.append(f"  {_command()} {name}{there}{' ' + rest if rest else ''}\n")
     screen.append("\nCtrl-C closes the house; nothing that was acknowledged is lost.")
