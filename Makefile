@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check integration browser chaos bench soak docs lock clean
+.PHONY: help run test lint check integration browser chaos bench soak docs lock clean
 
 help: ## say what each verb does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -22,12 +22,14 @@ run: .venv/ok ## serve the example shop on 127.0.0.1:8080 (CUSTOMHOUSE_PORT, CUS
 test: .venv/ok ## unit, golden, contract and law tests
 	@$(BIN)/python -m pytest
 
-check: .venv/ok ## lint, types, floors, sizes, unit tests: under a minute, before every commit
+lint: .venv/ok ## lint, types, floors, sizes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/budget.py && $(BIN)/python tools/hygiene.py
-	@$(BIN)/python -m pytest -q tests/unit tests/golden
+
+check: lint ## the same, and unit tests on two workers: about a minute, before every commit
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/golden
 
 integration: .venv/ok ## official SDKs and real processes against a running customhouse
 	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile tests/integration
