@@ -78,7 +78,7 @@ class Intake:
         try:
             with (
                 closing(
-                    sqlite3.connect(f"{(self._data / path).absolute().as_uri()}?mode=ro", _PATIENCE, uri=True)
+                    sqlite3.connect(f"{(self._data / path).absolute().as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)
                 ) as live,
                 closing(sqlite3.connect(scratch, isolation_level=None)) as copy,
             ):
