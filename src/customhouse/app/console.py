@@ -56,7 +56,7 @@ class House:
         }
         self.access = Access(place.reference_key(), secrets["password"], secrets["token"])
         self.desk = Desk(Templates(), self.access)
-        self.alarms = AlarmWatch(process, lambda: self.desk.read(self.window.seen))
+        self.alarms = AlarmWatch(process, lambda: self.desk.read(self.watcher.look))
         self.desk.strip = self.alarms.strip
         self.persons = Persons(place.reference_key())
         self.live = LiveOf(place, self.persons)
@@ -68,12 +68,13 @@ class House:
 
     def pages(self) -> list[Page]:
         """Return the pages in the order in which people need them."""
+        destinations = DestinationsOf(self.window.workspace, self.watcher)
         return [
-            overview_page(self.desk, OverviewOf(self.watcher)),
+            overview_page(self.desk, OverviewOf(self.watcher, destinations.all)),
             live_page(self.desk, self.live, self.streams),
             event_page(self.desk, EventOf(self.process.workspace, self.persons)),
             quarantine_page(self.desk, self.quarantine),
-            destinations_page(self.desk, DestinationsOf(self.window.workspace, self.watcher)),
+            destinations_page(self.desk, destinations),
             configuration_page(self.desk, ConfigurationOf(self.window.workspace)),
             alarms_page(self.desk, AlarmsOf(self.alarms)),
         ]

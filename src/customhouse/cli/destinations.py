@@ -17,7 +17,7 @@ from customhouse.cli.place import HERE, DataOption, JsonOption, WorkspaceOption,
 from customhouse.model.standing import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Show how destinations fare; pause and resume them.")
-_TONES = {"running": "green", "paused": "yellow", "backing off": "yellow", "full": "yellow", "starting": "yellow"}
+_COLOURS = {"good": "green", "wait": "yellow", "bad": "red"}
 
 Name = Annotated[str, typer.Argument(help="The destination, as customhouse.yaml names it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -111,7 +111,7 @@ def _show(found: list[DestinationState]) -> None:
     rows = [
         (
             each.name,
-            Text(each.state, style=_TONES.get(each.state, "red")),
+            Text(each.state, style=_COLOURS[each.tone]),
             each.lag_events,
             "" if each.oldest_seconds is None else span(each.oldest_seconds),
             "" if each.rate is None else f"{each.rate:,.1f}",

@@ -1,6 +1,21 @@
 """How a destination stands, as every window shows it: numbers, times and documented words, never an event."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
+
+TONES: Mapping[str, str] = {
+    "running": "good",
+    "starting": "wait",
+    "full": "wait",
+    "paused": "wait",
+    "backing off": "wait",
+    "circuit open": "bad",
+    "parked": "bad",
+    "not running": "bad",
+    "removed": "bad",
+}
+"""Every state a destination can be in, and whether it is well."""
 
 
 class AnswerLine(Struct, frozen=True, kw_only=True):
@@ -52,3 +67,8 @@ class DestinationState(Struct, frozen=True, kw_only=True):
     """Share of the budget that is used up; None when there is none."""
     held_bytes: int
     """Bytes of the log that are kept because this destination has not had them yet."""
+
+    @property
+    def tone(self) -> str:
+        """Tell whether it is well: `good`, `wait` or `bad`."""
+        return TONES.get(self.state, "wait")

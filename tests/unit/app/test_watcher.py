@@ -2,6 +2,9 @@
 
 import pytest
 
+from customhouse.app.lanes import publish
+from customhouse.app.rules import take_in
+from customhouse.app.windows.lanes import DestinationsOf
 from customhouse.app.windows.overview import OverviewOf
 from customhouse.app.windows.watcher import Watcher, counted, percentile
 from customhouse.app.windows.window import Window
@@ -22,9 +25,23 @@ def watcher(tmp_path):
 
 
 def test_an_empty_house_is_told_as_it_is(watcher):
-    seen = OverviewOf(watcher).overview()
+    seen = OverviewOf(watcher, list).overview()
     assert (seen.received, seen.in_flight, seen.unaccounted, seen.sources, seen.destinations) == (0, 0, 0, [], [])
     assert [line.process for line in seen.processes if line.running] == []
+
+
+def test_destinations_are_told_as_their_own_page_tells_them(watcher, tmp_path):
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "customhouse.yaml").write_text(
+        "{name: s, sources: {web: {write_key: k}}, destinations: {lake: {type: lake}}}"
+    )
+    place = watcher._window.workspace
+    take_in(place, {})
+    publish(place, {"lake": {"state": "running", "lag_events": 0}}, {})
+    destinations = DestinationsOf(place, watcher)
+    (line,) = OverviewOf(watcher, destinations.all).overview().destinations
+    assert (line.state, line.tone) == ("not running", "bad"), "what an ended delivery said last is not believed"
+    assert destinations.all()[0].state == line.state
 
 
 def test_the_newest_reading_is_kept(watcher):

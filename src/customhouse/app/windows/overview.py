@@ -1,6 +1,7 @@
 """What the Overview says: one sentence, the sources, the destinations, the trial balance, the processes, and charts."""
 
 import time
+from collections.abc import Callable
 
 from customhouse.app.checks import RESERVED
 from customhouse.app.windows.watcher import Watcher, counted
@@ -15,28 +16,22 @@ from customhouse.console.pages.overview_data import (
 )
 from customhouse.ledger.balance import Balance
 from customhouse.model.posting import LOGGED, RECEIVED
+from customhouse.model.standing import DestinationState
 from customhouse.telemetry.history import Points
 
 _MINUTE = 60.0
 _HOUR = 3600.0
 _TONES = {"delivered": "good", "owed": "wait", "logged": "wait", "quarantined": "bad", "rejected": "bad",
           "refused": "bad", "expired": "bad", "dropped": "again", "unrouted": "quiet"}  # fmt: skip
-_LANES = {
-    "running": "good",
-    "full": "wait",
-    "paused": "wait",
-    "backing off": "wait",
-    "circuit open": "bad",
-    "parked": "bad",
-}
 
 
 class OverviewOf:
     """The Overview of a watched house."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        """Show what the watcher saw."""
+    def __init__(self, watcher: Watcher, destinations: Callable[[], list[DestinationState]]) -> None:
+        """Show what the watcher saw; `destinations` tells how each of them fares."""
         self._watcher = watcher
+        self._destinations = destinations
 
     def overview(self) -> Overview:
         """Return what the page shows."""
@@ -45,7 +40,6 @@ class OverviewOf:
         with self._watcher.lock:
             held, since = self._watcher.history.growth(_HOUR, seen.at, "quarantined")
             rates = self._watcher.history.rates(_MINUTE, seen.at, "received:")
-            gone = self._watcher.history.rates(_MINUTE, seen.at, "delivered:")
         return Overview(
             at=round(seen.at * 1e6),
             received=struck.received,
@@ -57,7 +51,7 @@ class OverviewOf:
             quarantined=round(held),
             quarantined_since=round(since * 1e6),
             sources=_sources(seen, _mean(rates)),
-            destinations=_destinations(seen, _mean(gone)),
+            destinations=_destinations(self._destinations()),
             accounts=_accounts(struck),
             processes=_processes(seen),
         )
@@ -91,26 +85,19 @@ def _sources(seen: Seen, rates: dict[str, float]) -> list[SourceLine]:
     ]
 
 
-def _destinations(seen: Seen, rates: dict[str, float]) -> list[DestinationLine]:
-    waiting = {each.account: each.events for each in seen.balance.waiting}
-    came = counted(seen.balance.postings)
-    lines = []
-    for name, lane in sorted(seen.lanes.items()):
-        if name in RESERVED:
-            continue  # the house's own lane: nothing is owed to it
-        state, oldest = str(lane.get("state", "unknown")), lane.get("oldest_seconds")
-        lines.append(
-            DestinationLine(
-                destination=name,
-                state=state,
-                tone=_LANES.get(state, "wait"),
-                waiting=waiting.get(f"owed:{name}", 0),
-                oldest=float(oldest) if isinstance(oldest, int | float) else None,
-                rate=rates.get(name, 0.0),
-                delivered=int(came.get(f"delivered:{name}", 0)),
-            )
+def _destinations(states: list[DestinationState]) -> list[DestinationLine]:
+    return [
+        DestinationLine(
+            destination=each.name,
+            state=each.state,
+            tone=each.tone,
+            waiting=each.lag_events,
+            oldest=each.oldest_seconds,
+            rate=each.rate,
+            delivered=each.delivered,
         )
-    return lines
+        for each in states
+    ]
 
 
 def _accounts(struck: Balance) -> list[Account]:

@@ -1,6 +1,5 @@
 """Destinations: is this destination healthy? A sentence, the figures, the last answers, and a hand on the lever."""
 
-from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import quote
 
@@ -17,17 +16,6 @@ from customhouse.model.errors import Unavailable
 from customhouse.model.standing import DestinationState
 
 PATH = "/destinations"
-TONES: Mapping[str, str] = {
-    "running": "good",
-    "starting": "wait",
-    "full": "wait",
-    "paused": "wait",
-    "backing off": "wait",
-    "circuit open": "bad",
-    "parked": "bad",
-    "not running": "bad",
-    "removed": "bad",
-}
 ACTS = ("pause", "resume", "replay")
 _DONE = {
     "pause": "Paused: nothing is sent until somebody resumes it.",
@@ -72,11 +60,11 @@ def destinations_page(desk: Desk, source: DestinationsSource) -> Page:
 
     async def show(request: Request) -> Response:
         found = await desk.read(source.all)
-        well = [each for each in found if TONES.get(each.state) == "good"]
+        well = [each for each in found if each.tone == "good"]
         others = [each for each in found if each not in well]
         return desk.page(
             request, "destinations.html", "Destinations", table_=_table(found), well=len(well), others=others,
-            count=len(found), tones=TONES,
+            count=len(found),
         )  # fmt: skip
 
     async def show_one(request: Request) -> Response:
@@ -85,7 +73,7 @@ def destinations_page(desk: Desk, source: DestinationsSource) -> Page:
         done = _DONE.get(request.query_params.get("done", ""), "")
         return desk.page(
             request, "destinations_one.html", state.name, state=state, effects=effects, answers=_answers(state),
-            tone=TONES.get(state.state, "wait"), done=done,
+            tone=state.tone, done=done,
         )  # fmt: skip
 
     async def table(_request: Request) -> Table:
@@ -151,7 +139,7 @@ def _table(found: list[DestinationState]) -> Table:
                 "success_percent": _percent(each.success),
                 "budget_percent": _percent(each.budget_used),
                 "href": _href(each.name),
-                "tones": {"state": TONES.get(each.state, "wait")},
+                "tones": {"state": each.tone},
             }
             for each in found
         ],

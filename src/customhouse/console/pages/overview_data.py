@@ -45,7 +45,7 @@ class DestinationLine(Struct, frozen=True):
     tone: str
     waiting: int
     oldest: float | None
-    rate: float
+    rate: float | None
     delivered: int
 
 
