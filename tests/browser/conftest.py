@@ -4,11 +4,11 @@ A real Chromium, started once, and a fresh page per test that must leave no erro
 Skips loudly where Chromium or Playwright is missing; with CI=true that is a failure.
 """
 
-import os
 import shutil
 from contextlib import suppress
 
 import pytest
+from chromium import missing
 from house import House, last_words
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -24,14 +24,6 @@ def pytest_runtest_makereport():
     if report.failed:
         report.sections += last_words()
     return report
-
-
-def missing(what):
-    """Skip loudly, or fail where nothing may be missing."""
-    words = f"{what} is missing: install Debian's chromium, and `pip install --require-hashes -r .ci/browser.lock`"
-    if os.environ.get("CI") == "true":
-        pytest.fail(words)
-    pytest.skip(words)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import missing
+from chromium import missing
 from house import House
 
 ROOT = Path(__file__).resolve().parent.parent.parent

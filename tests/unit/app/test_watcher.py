@@ -51,6 +51,11 @@ def test_the_newest_reading_is_kept(watcher):
     assert not watcher.due()
 
 
+def test_two_looks_are_two_counts_however_soon_they_follow(watcher):
+    first, second = watcher.look(), watcher.look()
+    assert first.balance is not second.balance
+
+
 def test_the_history_goes_on_after_a_restart(watcher):
     watcher.look()
     watcher.save()

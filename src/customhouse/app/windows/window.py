@@ -49,7 +49,8 @@ class Window:
         return self._struck
 
     def seen(self) -> Seen:
-        """Read everything there is to say about the house at this moment."""
+        """Read everything there is to say about the house at this moment: the balance anew, never one told before."""
+        self._struck = None
         return Seen(
             at=time.time(),
             balance=self.balance(),
